@@ -1,0 +1,1 @@
+//! Gzip and zstd, in and out.

@@ -1,0 +1,20 @@
+//! Windows container layers: backup streams, layer tars and what people do with them.
+//!
+//! Start with [`layer_tar`], where the one model in the middle, [`layer_tar::LayerEntry`], is read from and written to
+//! tars. Dependencies point one way: `py -> layer -> layer_tar, tar_split -> tar, backup_stream -> nt -> error, limits,
+//! policy`.
+
+pub mod backup_stream;
+pub mod compress;
+pub mod error;
+pub mod fs;
+pub mod layer;
+pub mod layer_tar;
+pub mod limits;
+pub mod nt;
+pub mod policy;
+pub mod tar;
+pub mod tar_split;
+
+#[cfg(feature = "python")]
+mod py;
