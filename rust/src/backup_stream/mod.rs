@@ -1,1 +1,13 @@
-//! Placeholder text, replaced by the slice that fills this room.
+//! The byte stream of `BackupRead` and `BackupWrite`: headers and bodies of the streams of one file, in any order.
+//!
+//! Source: Microsoft, "WIN32_STREAM_ID structure" and "BackupRead function". Nothing here knows what the bodies mean;
+//! see [`crate::nt`] for that.
+
+mod header;
+mod reader;
+pub mod sparse;
+mod writer;
+
+pub use header::{StreamHeader, StreamId, stream_attributes};
+pub use reader::Reader;
+pub use writer::Writer;

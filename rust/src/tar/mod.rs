@@ -1,1 +1,36 @@
-//! Placeholder text, replaced by the slice that fills this room.
+//! Tar framing: blocks, PAX records and GNU extensions, with raw bytes and positions kept.
+//!
+//! A bug in how bytes become members lives here; what a member means to Windows lives in [`crate::layer_tar`].
+//!
+//! Where this reader differs from POSIX or from other tools:
+//! - A missing end of archive (no zero blocks, or one) is accepted; a zero block followed by data is refused.
+//! - Checksums may be sums of signed or of unsigned bytes.
+//! - Global PAX headers apply to every later member and are never members themselves.
+//! - A GNU long name wins over a PAX `path`, as in Go's archive/tar.
+//! - Links, directories, devices and FIFOs have no data, whatever their size field says.
+//! - A number that does not parse is an error, never zero.
+
+mod buffer;
+mod header;
+pub(crate) mod pax;
+mod reader;
+mod source;
+mod sparse;
+mod writer;
+
+pub(crate) use buffer::from_io;
+pub use header::typeflag;
+pub use pax::{PaxRecords, Time};
+pub use reader::{Member, Reader};
+pub use source::{ReadAt, Slice, Source};
+pub use sparse::{Expander, Piece, SparseRange};
+pub use writer::{MemberHeader, Writer};
+
+/// The unit of tar, in bytes.
+pub const BLOCK: usize = 512;
+
+/// Zero bytes that follow `size` bytes of data up to the next block.
+#[must_use]
+pub fn padding(size: u64) -> u64 {
+    size.wrapping_neg() % BLOCK as u64
+}

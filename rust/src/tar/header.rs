@@ -1,0 +1,320 @@
+//! One 512-byte header block, read and written.
+//!
+//! Layout: POSIX.1-1988 ustar, GNU tar and star (`tar.h`); numbers as Go's archive/tar reads and writes them.
+
+use super::BLOCK;
+use crate::error::{Error, Format, Result};
+use std::ops::Range;
+
+pub(crate) const NAME: Range<usize> = 0..100;
+const MODE: Range<usize> = 100..108;
+const UID: Range<usize> = 108..116;
+const GID: Range<usize> = 116..124;
+const SIZE: Range<usize> = 124..136;
+const MTIME: Range<usize> = 136..148;
+const CHECKSUM: Range<usize> = 148..156;
+const TYPEFLAG: usize = 156;
+const LINK_NAME: Range<usize> = 157..257;
+const MAGIC: Range<usize> = 257..265;
+const DEV_MAJOR: Range<usize> = 329..337;
+const DEV_MINOR: Range<usize> = 337..345;
+const PREFIX: Range<usize> = 345..500;
+const STAR_PREFIX: Range<usize> = 345..476;
+const STAR_ATIME: Range<usize> = 476..488;
+const STAR_CTIME: Range<usize> = 488..500;
+const STAR_TRAILER: Range<usize> = 508..512;
+const GNU_ATIME: Range<usize> = 345..357;
+const GNU_CTIME: Range<usize> = 357..369;
+
+/// Member types that this crate knows by name.
+pub mod typeflag {
+    /// A regular file.
+    pub const FILE: u8 = b'0';
+    /// A hard link to a member of this or a lower layer.
+    pub const HARD_LINK: u8 = b'1';
+    /// A symbolic link, or a junction.
+    pub const SYMLINK: u8 = b'2';
+    /// A character device.
+    pub const CHAR_DEVICE: u8 = b'3';
+    /// A block device.
+    pub const BLOCK_DEVICE: u8 = b'4';
+    /// A directory.
+    pub const DIRECTORY: u8 = b'5';
+    /// A FIFO.
+    pub const FIFO: u8 = b'6';
+    /// A file that should lie in one piece; read as a file.
+    pub const CONTIGUOUS: u8 = b'7';
+    /// PAX records for the next member.
+    pub const PAX: u8 = b'x';
+    /// PAX records for all members that follow.
+    pub const PAX_GLOBAL: u8 = b'g';
+    /// GNU: the name of the next member.
+    pub const GNU_LONG_NAME: u8 = b'L';
+    /// GNU: the link target of the next member.
+    pub const GNU_LONG_LINK: u8 = b'K';
+    /// GNU: a sparse file of the old format.
+    pub const GNU_SPARSE: u8 = b'S';
+}
+
+/// Which dialect the magic of a header announces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Magic {
+    V7,
+    Ustar,
+    Star,
+    Gnu,
+}
+
+/// A header block whose checksum holds.
+#[derive(Clone, Copy)]
+pub(crate) struct Header<'a> {
+    block: &'a [u8; BLOCK],
+}
+
+impl<'a> Header<'a> {
+    /// Checks the checksum.
+    pub fn parse(block: &'a [u8; BLOCK], position: u64) -> Result<Self> {
+        let header = Header { block };
+        let stored = header.number(CHECKSUM, "checksum").map_err(|e| e.at(position))?;
+        let (unsigned, signed) = checksums(block);
+        if stored != unsigned && stored != signed {
+            return Err(bad("checksum", format!("{unsigned:o}"), format!("{stored:o}")).at(position));
+        }
+        Ok(header)
+    }
+
+    pub fn magic(&self) -> Magic {
+        match &self.block[MAGIC] {
+            b"ustar  \0" => Magic::Gnu,
+            m if m.starts_with(b"ustar\0") && &self.block[STAR_TRAILER] == b"tar\0" => Magic::Star,
+            m if m.starts_with(b"ustar\0") => Magic::Ustar,
+            _ => Magic::V7,
+        }
+    }
+
+    pub fn typeflag(&self) -> u8 {
+        self.block[TYPEFLAG]
+    }
+
+    pub fn size(&self) -> Result<i64> {
+        self.number(SIZE, "size")
+    }
+
+    pub fn mode(&self) -> Result<i64> {
+        self.number(MODE, "mode")
+    }
+
+    pub fn uid(&self) -> Result<i64> {
+        self.number(UID, "uid")
+    }
+
+    pub fn gid(&self) -> Result<i64> {
+        self.number(GID, "gid")
+    }
+
+    pub fn mtime(&self) -> Result<i64> {
+        self.number(MTIME, "mtime")
+    }
+
+    /// Device numbers; only devices use them, but a number that does not parse is refused for all.
+    pub fn check_devices(&self) -> Result<()> {
+        if self.magic() != Magic::V7 {
+            self.number(DEV_MAJOR, "devmajor")?;
+            self.number(DEV_MINOR, "devminor")?;
+        }
+        Ok(())
+    }
+
+    /// Access and change time of a GNU or star header, in seconds, where set.
+    pub fn extra_times(&self) -> Result<(Option<i64>, Option<i64>)> {
+        match self.magic() {
+            Magic::Star => Ok((Some(self.number(STAR_ATIME, "atime")?), Some(self.number(STAR_CTIME, "ctime")?))),
+            Magic::Gnu => {
+                let time = |field: Range<usize>, name| {
+                    (self.block[field.start] != 0).then(|| self.number(field, name)).transpose()
+                };
+                Ok((time(GNU_ATIME, "atime")?, time(GNU_CTIME, "ctime")?))
+            }
+            Magic::V7 | Magic::Ustar => Ok((None, None)),
+        }
+    }
+
+    /// The name with its prefix, into `out`.
+    pub fn name(&self, out: &mut Vec<u8>) {
+        out.clear();
+        let prefix = match self.magic() {
+            Magic::Ustar => until_nul(&self.block[PREFIX]),
+            Magic::Star => until_nul(&self.block[STAR_PREFIX]),
+            // Go before 1.8 wrote ustar prefixes under the GNU magic: seen where the times do not parse.
+            Magic::Gnu if self.extra_times().is_err() && self.block[PREFIX].is_ascii() => {
+                until_nul(&self.block[PREFIX])
+            }
+            Magic::V7 | Magic::Gnu => &[],
+        };
+        if !prefix.is_empty() {
+            out.extend_from_slice(prefix);
+            out.push(b'/');
+        }
+        out.extend_from_slice(until_nul(&self.block[NAME]));
+    }
+
+    pub fn link_name(&self, out: &mut Vec<u8>) {
+        out.clear();
+        out.extend_from_slice(until_nul(&self.block[LINK_NAME]));
+    }
+
+    pub fn number(&self, field: Range<usize>, name: &'static str) -> Result<i64> {
+        number(&self.block[field], name)
+    }
+}
+
+/// The bytes before the first NUL.
+pub(crate) fn until_nul(field: &[u8]) -> &[u8] {
+    field.split(|&b| b == 0).next().unwrap_or_default()
+}
+
+/// Octal text, or a base-256 number where the first byte's top bit is set.
+pub(crate) fn number(field: &[u8], name: &'static str) -> Result<i64> {
+    let wrong = || bad(name, "an octal or base-256 number of 63 bits", format!("\"{}\"", field.escape_ascii()));
+    if field.first().is_some_and(|b| b & 0x80 != 0) {
+        let invert = if field[0] & 0x40 != 0 { 0xff } else { 0 };
+        let mut value: u64 = 0;
+        for (i, &byte) in field.iter().enumerate() {
+            let byte = if i == 0 { (byte ^ invert) & 0x7f } else { byte ^ invert };
+            if value >> 55 != 0 {
+                return Err(wrong());
+            }
+            value = value << 8 | u64::from(byte);
+        }
+        let value = i64::try_from(value).map_err(|_| wrong())?;
+        return Ok(if invert == 0 { value } else { !value });
+    }
+    let blank = |b: &u8| *b == b' ' || *b == 0;
+    let start = field.iter().position(|b| !blank(b)).unwrap_or(field.len());
+    let digits = until_nul(&field[start..]);
+    let end = digits.iter().rposition(|b| !blank(b)).map_or(0, |last| last + 1);
+    let mut value: i64 = 0;
+    for &digit in &digits[..end] {
+        if !(b'0'..=b'7').contains(&digit) {
+            return Err(wrong());
+        }
+        value = value.checked_mul(8).and_then(|v| v.checked_add(i64::from(digit - b'0'))).ok_or_else(wrong)?;
+    }
+    Ok(value)
+}
+
+fn bad(field: &'static str, expected: impl Into<Box<str>>, found: impl Into<Box<str>>) -> Error {
+    Error::format(Format::Tar, field, expected, found)
+}
+
+/// The sum of all bytes, the checksum field taken as spaces: unsigned, and signed as some old tools did.
+fn checksums(block: &[u8; BLOCK]) -> (i64, i64) {
+    let (mut unsigned, mut high) = (0_i64, 0_i64);
+    let mut add = |bytes: &[u8]| {
+        unsigned += bytes.iter().map(|&b| u64::from(b)).sum::<u64>() as i64;
+        high += bytes.iter().map(|&b| u64::from(b >> 7)).sum::<u64>() as i64;
+    };
+    add(&block[..CHECKSUM.start]);
+    add(&[b' '; 8]);
+    add(&block[CHECKSUM.end..]);
+    (unsigned, unsigned - 256 * high)
+}
+
+/// The fields of a header block to write, after anything too large for them has gone into PAX records.
+pub(crate) struct BlockFields<'a> {
+    pub name: &'a [u8],
+    pub link_name: &'a [u8],
+    pub mode: u32,
+    pub size: u64,
+    /// Seconds; `None` leaves the field NUL-filled? No: zero, as everywhere else.
+    pub mtime: i64,
+    pub typeflag: u8,
+    /// Whether device fields are zero numbers (a member) or empty (a PAX header).
+    pub devices: bool,
+}
+
+/// Writes a ustar header block as Go's archive/tar does: ASCII names cut to the field, numbers that do not fit as 0.
+pub(crate) fn block(fields: &BlockFields<'_>) -> [u8; BLOCK] {
+    let mut block = [0; BLOCK];
+    put_name(&mut block[NAME], fields.name);
+    put_octal(&mut block[MODE], fields.mode.into());
+    put_octal(&mut block[UID], 0);
+    put_octal(&mut block[GID], 0);
+    put_octal(&mut block[SIZE], i64::try_from(fields.size).unwrap_or(-1));
+    put_octal(&mut block[MTIME], fields.mtime);
+    block[TYPEFLAG] = fields.typeflag;
+    put_name(&mut block[LINK_NAME], fields.link_name);
+    block[MAGIC].copy_from_slice(b"ustar\x0000");
+    if fields.devices {
+        put_octal(&mut block[DEV_MAJOR], 0);
+        put_octal(&mut block[DEV_MINOR], 0);
+    }
+    let (sum, _) = checksums(&block);
+    put_octal(&mut block[CHECKSUM.start..CHECKSUM.end - 1], sum);
+    block[CHECKSUM.end - 1] = b' ';
+    block
+}
+
+/// Whether a number fits into an octal field of `width` bytes with its closing NUL.
+pub(crate) fn fits_octal(width: u32, value: i64) -> bool {
+    value >= 0 && value < 1 << (3 * (width - 1)).min(62)
+}
+
+pub(crate) const SIZE_WIDTH: u32 = 12;
+pub(crate) const MTIME_WIDTH: u32 = 12;
+
+fn put_octal(field: &mut [u8], value: i64) {
+    let width = field.len() as u32;
+    let value = if fits_octal(width, value) { value } else { 0 };
+    let digits = format!("{value:0width$o}", width = field.len() - 1);
+    field[..digits.len()].copy_from_slice(digits.as_bytes());
+}
+
+fn put_name(field: &mut [u8], name: &[u8]) {
+    let ascii: Vec<u8> = name.iter().copied().filter(u8::is_ascii).collect();
+    let n = ascii.len().min(field.len());
+    field[..n].copy_from_slice(&ascii[..n]);
+    if ascii.len() > field.len() && field[n - 1] == b'/' {
+        // A cut that ends in a slash would read as a directory.
+        let end = field[..n - 1].iter().rposition(|&b| b != b'/').map_or(0, |last| last + 1);
+        field[end] = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers() {
+        let ok = |field: &[u8]| number(field, "size").unwrap();
+        assert_eq!(ok(b"0000644\0"), 0o644);
+        assert_eq!(ok(b" 644 \0\0\0"), 0o644);
+        assert_eq!(ok(b"\0\0\0\0\0\0\0\0"), 0);
+        assert_eq!(ok(b"\x80\0\0\0\0\0\0\0\0\0\x01\x02"), 0x102);
+        assert_eq!(ok(b"\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xff\xfe"), -2);
+        for wrong in [&b"0009000\0"[..], b"-644\0\0\0\0", b"\x80\0\0\x80\0\0\0\0\0\0\0\0"] {
+            assert_eq!(number(wrong, "size").unwrap_err().code(), "bad_tar");
+        }
+    }
+
+    #[test]
+    fn signed_checksums_are_accepted() {
+        let mut bytes = block(&BlockFields {
+            name: b"x",
+            link_name: b"",
+            mode: 0o644,
+            size: 0,
+            mtime: 0,
+            typeflag: b'0',
+            devices: true,
+        });
+        bytes[1] = 0xe4;
+        let (_, signed) = checksums(&bytes);
+        put_octal(&mut bytes[148..155], signed);
+        assert!(Header::parse(&bytes, 0).is_ok());
+        bytes[2] ^= 1;
+        let error = Header::parse(&bytes, 512).err().unwrap();
+        assert!(error.to_string().starts_with("at byte 512: tar checksum: expected"), "{error}");
+    }
+}

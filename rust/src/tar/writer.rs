@@ -1,0 +1,211 @@
+//! Members to bytes, exactly as Go's archive/tar writes its PAX format.
+
+use super::header::{self, BlockFields, MTIME_WIDTH, SIZE_WIDTH, fits_octal, typeflag};
+use super::pax::{self, Time};
+use super::{BLOCK, padding};
+use crate::error::{Error, Limit, Result, Rule};
+use std::io::Write;
+
+/// What a member's headers shall say.
+#[derive(Debug, Clone, Default)]
+pub struct MemberHeader<'a> {
+    /// Name, raw bytes.
+    pub name: &'a [u8],
+    /// Link target, raw bytes; empty for none.
+    pub link_name: &'a [u8],
+    /// Type.
+    pub typeflag: u8,
+    /// Permission and type bits.
+    pub mode: u32,
+    /// Bytes of data that follow.
+    pub size: u64,
+    /// Last write; `None` writes zero and no record.
+    pub mtime: Option<Time>,
+    /// Last access, always a record.
+    pub atime: Option<Time>,
+    /// Change of metadata, always a record.
+    pub ctime: Option<Time>,
+    /// More records; they are sorted by key with the others.
+    pub records: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+/// Longest PAX header body that is written: what Go's archive/tar reads back.
+const MAX_PAX_BODY: u64 = 1 << 20;
+
+/// Writes members one after the other.
+pub struct Writer<W> {
+    sink: W,
+    position: u64,
+    data_left: u64,
+    padding_left: u64,
+}
+
+impl<W: Write> Writer<W> {
+    /// A writer at the start of an archive.
+    pub fn new(sink: W) -> Self {
+        Writer { sink, position: 0, data_left: 0, padding_left: 0 }
+    }
+
+    /// Offset of the next byte.
+    pub fn position(&self) -> u64 {
+        self.position
+    }
+
+    /// Bytes of data that the current member still lacks.
+    pub fn data_left(&self) -> u64 {
+        self.data_left
+    }
+
+    /// Writes the headers of a member. Nothing is written when they cannot be.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with [`Rule::PaxKey`], [`Error::Limit`], [`Error::Io`].
+    pub fn start(&mut self, member: &MemberHeader<'_>) -> Result<()> {
+        debug_assert_eq!(self.data_left, 0, "the data of the member before is complete");
+        let headers = headers(member)?;
+        self.pad()?;
+        self.put(&headers)?;
+        self.data_left = member.size;
+        self.padding_left = padding(member.size);
+        Ok(())
+    }
+
+    /// Writes data of the current member.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for more than its header said, [`Error::Io`].
+    pub fn data(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(left) = self.data_left.checked_sub(bytes.len() as u64) else {
+            let detail = format!("{} bytes more than the header says", bytes.len() as u64 - self.data_left);
+            return Err(Error::misuse(crate::error::Misuse::Data, detail));
+        };
+        self.put(bytes)?;
+        self.data_left = left;
+        Ok(())
+    }
+
+    /// Writes the end blocks, and gives the sink back.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(mut self) -> Result<W> {
+        self.pad()?;
+        self.put(&[0; 2 * BLOCK])?;
+        self.sink.flush().map_err(|e| Error::io("write", None, e))?;
+        Ok(self.sink)
+    }
+
+    /// The sink, for looking at it.
+    pub fn get_ref(&self) -> &W {
+        &self.sink
+    }
+
+    /// The sink, without end blocks.
+    pub fn into_inner(self) -> W {
+        self.sink
+    }
+
+    /// Pads the data of the current member.
+    pub fn pad(&mut self) -> Result<()> {
+        let padding = std::mem::take(&mut self.padding_left) as usize;
+        self.put(&[0; BLOCK][..padding])
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sink.write_all(bytes).map_err(super::buffer::from_io)?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+}
+
+/// All header blocks of a member: the PAX header, where it needs one, and its own.
+fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
+    let mut records = member.records.clone();
+    let mut add = |key: &str, value: Vec<u8>| records.push((key.into(), value));
+    let long = |name: &[u8]| name.len() > header::NAME.len() || !name.is_ascii() || name.contains(&0);
+    if long(member.name) {
+        add("path", member.name.to_vec());
+    }
+    if long(member.link_name) {
+        add("linkpath", member.link_name.to_vec());
+    }
+    if !fits_octal(SIZE_WIDTH, i64::try_from(member.size).unwrap_or(-1)) {
+        add("size", member.size.to_string().into());
+    }
+    let mtime = member.mtime.unwrap_or_default();
+    if mtime.nanoseconds != 0 || !fits_octal(MTIME_WIDTH, mtime.seconds) {
+        add("mtime", mtime.text().into());
+    }
+    for (key, time) in [("atime", member.atime), ("ctime", member.ctime)] {
+        if let Some(time) = time {
+            add(key, time.text().into());
+        }
+    }
+    records.sort();
+    let mut body = Vec::new();
+    for (key, value) in &records {
+        if !pax::valid(key, value) {
+            let detail = format!("{} = {}", key.escape_ascii(), value[..value.len().min(64)].escape_ascii());
+            return Err(Error::refused(Rule::PaxKey, detail).in_member(member.name));
+        }
+        pax::put(&mut body, key, value);
+    }
+    if body.len() as u64 > MAX_PAX_BODY {
+        return Err(Error::limit(Limit::PaxBody, body.len() as u64, MAX_PAX_BODY).in_member(member.name));
+    }
+
+    let mut out = Vec::with_capacity(2 * BLOCK + body.len() + BLOCK);
+    if !body.is_empty() {
+        let name = pax_header_name(member.name);
+        out.extend_from_slice(&header::block(&BlockFields {
+            name: &name,
+            link_name: b"",
+            mode: 0,
+            size: body.len() as u64,
+            mtime: 0,
+            typeflag: typeflag::PAX,
+            devices: false,
+        }));
+        out.extend_from_slice(&body);
+        out.resize(out.len() + padding(body.len() as u64) as usize, 0);
+    }
+    out.extend_from_slice(&header::block(&BlockFields {
+        name: member.name,
+        link_name: member.link_name,
+        mode: member.mode,
+        size: member.size,
+        mtime: mtime.seconds,
+        typeflag: member.typeflag,
+        devices: true,
+    }));
+    Ok(out)
+}
+
+/// `DIR/PaxHeaders.0/FILE`, cleaned, ASCII only, cut to the name field.
+fn pax_header_name(name: &[u8]) -> Vec<u8> {
+    let split = name.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
+    let joined = clean(&[&name[..split], b"/PaxHeaders.0/", &name[split..]].concat(), split == 0);
+    let mut ascii: Vec<u8> = joined.into_iter().filter(u8::is_ascii).collect();
+    ascii.truncate(header::NAME.len());
+    while ascii.last() == Some(&b'/') {
+        ascii.pop();
+    }
+    ascii
+}
+
+/// Lexical cleaning as Go's path.Clean does it; `relative` drops the leading slash that joining made.
+fn clean(path: &[u8], relative: bool) -> Vec<u8> {
+    let rooted = !relative && path.first() == Some(&b'/');
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in path.split(|&b| b == b'/') {
+        match part {
+            b"" | b"." => {}
+            b".." if parts.last().is_some_and(|last| *last != b"..") => drop(parts.pop()),
+            b".." if rooted => {}
+            _ => parts.push(part),
+        }
+    }
+    let mut out = if rooted { vec![b'/'] } else { Vec::new() };
+    out.extend_from_slice(&parts.join(&b'/'));
+    out
+}
