@@ -1,0 +1,60 @@
+# Every target sets up what it needs: `make help` says what they do, CONTRIBUTING.md how they fit together.
+SHELL := bash
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+FUZZ_SECONDS ?= 60
+VENV := .venv/bin
+export PATH := $(CURDIR)/$(VENV):$(PATH)
+export VIRTUAL_ENV := $(CURDIR)/.venv
+export PYO3_PYTHON := $(CURDIR)/$(VENV)/python
+# An empty variable would stop the interpreter from keeping byte code: every start would compile all of it again.
+unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
+
+SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -type f)
+
+.PHONY: help run test test-windows bench lint fuzz wheels docs coverage clean
+
+help: ## Say what the targets do
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+run: .venv/.native ## Run the demo: Windows programs into a layer and back (DIR=... takes your own)
+	winlayers demo $(DIR)
+
+test: .venv/.native ## Test the Rust core (no Python needed), then the Python package
+	cargo test --locked --quiet
+	tools/apt.sh python3-samba
+	pytest
+
+test-windows: .venv/.ready ## Build for Windows and test in a Windows Python under Wine (Debian)
+	tools/windows/test.sh
+
+bench: .venv/.native ## Measure against other tools, side by side
+	python benches/run.py
+
+lint: .venv/.native ## Check format, lints, types, licences, and the core for Windows
+	tools/lint.sh
+
+fuzz: .venv/.ready ## Run every fuzz target for FUZZ_SECONDS (60), two at a time (ONLY=name for one)
+	tools/fuzz.sh $(FUZZ_SECONDS) $(ONLY)
+
+wheels: .venv/.ready ## Build the wheel of this system and the source distribution into dist/
+	maturin build --release --locked --sdist --out dist --target-dir target/py
+
+docs: .venv/.native ## Build the API pages of both languages into target/doc and target/pydoc
+	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps
+	pdoc winlayers --output-directory target/pydoc
+
+coverage: .venv/.native ## Report what the tests reach, of the Rust core and of the Python package
+	tools/coverage.sh
+
+clean: ## Remove all that was built, the virtual environment and the Wine prefix too
+	rm -rf .venv .wine dist target fuzz/target python/winlayers/_native.*.so python/winlayers/_native*.pyd
+
+.venv/.ready: requirements-dev.txt
+	PYTHON='$(PYTHON)' tools/venv.sh
+
+.venv/.native: .venv/.ready $(SOURCES)
+	PIP_QUIET=1 maturin develop --release --locked --quiet --target-dir target/py
+	touch $@
