@@ -5,6 +5,7 @@
 //! came from a layer are kept as they came; decoded views are made when they are asked for. `docs/formats/nt-values.md`
 //! has the layouts and their sources.
 
+pub mod acl;
 pub mod attributes;
 pub mod basic_info;
 pub mod ea;
@@ -13,14 +14,20 @@ pub mod guid;
 pub mod name;
 pub mod path;
 pub mod reparse;
+pub mod sddl;
+pub mod security;
+pub mod sid;
 mod upcase;
 
+pub use acl::{Ace, Acl};
 pub use attributes::FileAttributes;
 pub use basic_info::BasicInfo;
 pub use ea::ExtendedAttribute;
 pub use filetime::FileTime;
 pub use guid::Guid;
 pub use reparse::ReparsePoint;
+pub use security::SecurityDescriptor;
+pub use sid::Sid;
 
 /// Little-endian fields of a buffer, for the parsers of this room.
 mod bytes {

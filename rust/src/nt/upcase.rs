@@ -18,7 +18,7 @@ pub(super) fn upcase(unit: u16) -> u16 {
         return if (0x61..=0x7a).contains(&unit) { unit - 0x20 } else { unit };
     }
     let run = &RUNS[RUNS.partition_point(|run| run.last < unit).min(RUNS.len() - 1)];
-    let in_run = (run.first..=run.last).contains(&unit) && (unit - run.first) % run.step == 0;
+    let in_run = (run.first..=run.last).contains(&unit) && (unit - run.first).is_multiple_of(run.step);
     if in_run { unit.wrapping_add_signed(run.delta) } else { unit }
 }
 

@@ -1,0 +1,30 @@
+//! Security descriptors as text: the security descriptor definition language.
+//!
+//! `O:BAG:SYD:PAI(A;OICI;FA;;;BA)` says owner, group, DACL flags and entries ([MS-DTYP] 2.5.1). Text is written as
+//! Windows' ConvertSecurityDescriptorToStringSecurityDescriptor writes it. Conditional and resource-attribute entries
+//! are written; reading them is not supported.
+
+mod claim;
+mod condition;
+mod parse;
+mod print;
+mod tables;
+
+pub use parse::{parse, parse_sid};
+pub use print::{ace_to_string, sid_to_string, to_string};
+
+use crate::error::{Error, Format};
+
+fn fault(field: &'static str, expected: impl Into<Box<str>>, found: impl Into<Box<str>>) -> Error {
+    Error::format(Format::Sddl, field, expected, found)
+}
+
+/// At most this much of the text is repeated in an error.
+fn shown(text: &str) -> String {
+    const KEEP: usize = 60;
+    let start: String = text.chars().take(KEEP).collect();
+    if start.len() < text.len() { format!("{start:?}...") } else { format!("{start:?}") }
+}
+
+#[cfg(test)]
+mod tests;
