@@ -1,0 +1,51 @@
+"""A worker process: imports one module of works, then does what each line of its input asks for."""
+
+import importlib
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+sys.path[0] = str(Path(__file__).resolve().parent.parent)
+
+from harness import WORK  # noqa: E402  (the path has to be set first)
+
+sys.path.append(str(WORK))
+
+import fold  # noqa: E402  (built by harness.peers)
+
+
+def peak_kib() -> int:
+    """This process's own peak: getrusage would also count the process that started it."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1])
+    return 0
+
+
+def serve(works: dict, line: str) -> dict:
+    request = json.loads(line)
+    run = works[request["work"]](request)
+    fold.start()
+    start = time.perf_counter()
+    count = run()
+    seconds = time.perf_counter() - start
+    total, size = fold.result()
+    # A work that folds no bytes answers with what it counted or the digest it made.
+    text = count if isinstance(count, str) else f"{total:016x}"
+    return {"seconds": seconds, "fold": text, "bytes": size, "count": count if isinstance(count, int) else 0}
+
+
+def main() -> None:
+    module = importlib.import_module(f"harness.works.{sys.argv[1]}")
+    for line in sys.stdin:
+        try:
+            answer = serve(module.WORKS, line)
+        except Exception as error:
+            traceback.print_exc()
+            answer = {"error": repr(error)}
+        print(json.dumps(answer | {"peak_kib": peak_kib()}), flush=True)
+
+
+main()

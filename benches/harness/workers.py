@@ -1,0 +1,68 @@
+"""Processes that do one work at a time when asked, so that both sides are measured warm and inside their library."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import BENCHES, WORK
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one run of a work took and gave."""
+
+    seconds: float
+    fold: str = ""  # the checksum of what it produced
+    bytes: int = 0
+    count: int = 0
+    peak_kib: int = 0
+
+
+class Worker:
+    """A process that answers requests: one JSON object a line, both ways."""
+
+    def __init__(self, arguments: list[str | Path]) -> None:
+        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdin
+        assert self._process.stdout
+        self._input, self._output = self._process.stdin, self._process.stdout
+
+    @classmethod
+    def go(cls) -> Worker:
+        return cls([WORK / "peer"])
+
+    @classmethod
+    def python(cls, module: str) -> Worker:
+        """A Python process with the works of one module of `harness.works`."""
+        return cls([sys.executable, BENCHES / "harness/serve.py", module])
+
+    def ask(self, **request: object) -> Answer:
+        self._input.write(json.dumps(request, default=str) + "\n")
+        self._input.flush()
+        line = self._output.readline()
+        if not line:
+            raise RuntimeError(f"{request['work']}: the worker died with {self._process.wait()}")
+        answer = json.loads(line)
+        if error := answer.pop("error", None):
+            raise RuntimeError(f"{request['work']}: {error}")
+        return Answer(**answer)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._input.close()
+        self._process.wait()
+        self._output.close()
+
+
+def run_command(arguments: list[str | Path]) -> Answer:
+    """A tool, from its start to its end, its output thrown away."""
+    start = time.perf_counter()
+    subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return Answer(time.perf_counter() - start)

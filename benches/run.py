@@ -1,0 +1,98 @@
+"""Measures winlayers beside its peers: `make bench`, or see --help.
+
+Everything that is missing is built or generated first and kept in benches/.work. The tables say whether each goal is
+met; the same goes to benches/.work/results.json.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from harness import inputs, memory, peers, report, rows
+from harness.inputs import Input
+
+GROWING = ["iterate", "to-streams", "from-streams", "verify", "split", "join", "pack"]
+SINGLES = ["start-up", "growth"]
+START_UP, GROWTH = 0.150, 11
+
+
+def main() -> int:
+    names = [row.name for row in rows.ROWS]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--row", action="append", choices=[*names, *SINGLES, "memory"], help="only this; may be repeated"
+    )
+    parser.add_argument("--runs", type=int, default=5, help="runs of each side (default 5)")
+    parser.add_argument("--layers", default="layer,large,million", help="layers for the memory of each work")
+    parser.add_argument("--quick", action="store_true", help="one run on a small layer: does it work at all")
+    parser.add_argument("--fresh", action="store_true", help="generate the inputs anew")
+    arguments = parser.parse_args()
+    wanted = arguments.row or ([*names, "start-up", "memory"] if arguments.quick else [*names, *SINGLES, "memory"])
+    runs = 1 if arguments.quick else arguments.runs
+
+    peers.build()
+    inputs.prepare(arguments.fresh)
+    layer = Input("quick" if arguments.quick else "layer")
+    about = report.machine()
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
+    failed: list[str] = []
+    results, singles, peaks = [], [], []
+    for row in rows.ROWS:
+        if row.name in wanted and (result := attempt(failed, row.name, rows.measure, row, layer, runs)):
+            results.append(result)
+    if "start-up" in wanted:
+        seconds = attempt(failed, "start-up", start_up, runs)
+        if seconds is not None:
+            singles.append(
+                ("start of `winlayers --help`", f"{seconds * 1000:.0f} ms", "<= 150 ms", seconds <= START_UP)
+            )
+    if "growth" in wanted:
+        for row in rows.ROWS:
+            if row.name in GROWING and (pair := attempt(failed, f"growth of {row.name}", growth, row, runs)):
+                ratio = pair[1] / pair[0]
+                value = f"{ratio:.1f} x ({pair[0]:.2f} s, {pair[1]:.2f} s)"
+                singles.append((f"{row.name}, a million entries", value, f"<= {GROWTH} x 100,000", ratio <= GROWTH))
+    if "memory" in wanted:
+        for name in ["quick"] if arguments.quick else arguments.layers.split(","):
+            for work in memory.SIDES:
+                measured = attempt(failed, f"memory of {work}", memory.peak, work, Input(name), name != "large")
+                if measured:
+                    peaks.append(measured)
+
+    for title, table in (
+        ("Speed", report.speed_table(results) if results else ""),
+        ("Start and growth", report.single_table(singles) if singles else ""),
+        ("Memory", report.memory_table(peaks) if peaks else ""),
+    ):
+        if table:
+            print(f"\n## {title}\n\n{table}")
+    if failed:
+        print("\nfailed: " + ", ".join(failed))
+    if not arguments.quick:
+        report.save(results, singles, peaks, about)
+    return 1 if failed else 0
+
+
+def attempt(failed: list[str], name: str, work, *arguments):
+    """A row that breaks does not take the others with it."""
+    print(f"{name} ...", file=sys.stderr, flush=True)
+    try:
+        return work(*arguments)
+    except (RuntimeError, OSError) as error:
+        print(f"{name}: {error}", file=sys.stderr)
+        failed.append(name)
+        return None
+
+
+def start_up(runs: int) -> float:
+    return sorted(rows.start_up(max(runs, 5), str(Path(sys.executable).with_name("winlayers"))))[max(runs, 5) // 2]
+
+
+def growth(row: rows.Row, runs: int) -> tuple[float, float]:
+    return rows.growth(min(runs, 3), row.ours, Input("hundred-thousand"), Input("million"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
