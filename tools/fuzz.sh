@@ -13,11 +13,10 @@ RUSTC_BOOTSTRAP=1 cargo fuzz build --release >/dev/null
 programs=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release
 
 run() {
-  local target=$1 log
-  log=fuzz/artifacts/$target/log
+  local target=$1 log=fuzz/artifacts/$1/log
   mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target" "fuzz/artifacts/$target"
   if "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 \
-    -rss_limit_mb=1024 -malloc_limit_mb=256 -print_final_stats=1 -artifact_prefix="fuzz/artifacts/$target/" >"$log" 2>&1; then
+    -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >"$log" 2>&1; then
     echo "$target: $(grep -E '^#[0-9]+\s+DONE' "$log" | tr -s ' \t' ' ')"
   else
     echo "$target: FOUND SOMETHING"

@@ -1,0 +1,87 @@
+"""Write the seeds: small inputs that are well-formed, one per idea, from which the fuzzers start.
+
+Run by hand after a change here; the files are kept in git. Corpora that grow from them are not.
+"""
+
+import io
+import struct
+import tarfile
+from pathlib import Path
+
+SEEDS = Path(__file__).parent / "seeds"
+PIECES = b"\x0d"  # targets that read in pieces take their size from the first byte
+
+
+def save(target: str, name: str, data: bytes) -> None:
+    """Keep one seed."""
+    folder = SEEDS / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def stream(identity: int, data: bytes, attributes: int = 0, name: str = "") -> bytes:
+    """Build one stream of a backup stream."""
+    raw = name.encode("utf-16-le")
+    return struct.pack("<IIQI", identity, attributes, len(data), len(raw)) + raw + data
+
+
+def ea(name: bytes, value: bytes, following: int) -> bytes:
+    """Build one extended attribute."""
+    return struct.pack("<IBBH", following, 0, len(name), len(value)) + name + b"\0" + value
+
+
+def tar(kind: int, name: str, **changes: object) -> bytes:
+    """Build a tar of a directory, a file and a link."""
+    sink = io.BytesIO()
+    with tarfile.open(fileobj=sink, mode="w", format=kind) as archive:
+        folder = tarfile.TarInfo("Files")
+        folder.type = tarfile.DIRTYPE
+        file = tarfile.TarInfo(name)
+        file.size = 5
+        link = tarfile.TarInfo("Files/link")
+        link.type, link.linkname = tarfile.SYMTYPE, name
+        for member in (folder, file, link):
+            for key, value in changes.items():
+                setattr(member, key, value)
+            archive.addfile(member, io.BytesIO(b"hello") if member is file else None)
+        end = archive.offset
+    return sink.getvalue()[:end] + bytes(1024)
+
+
+def main() -> None:
+    """Write all of them."""
+    both = [ea(b"ONE", b"value!", 20), ea(b"TWO", b"", 0)]
+    save("parse_nt", "ea", both[0].ljust(20, b"\0") + both[1])
+    names = "\\??\\C:\\targetC:\\target".encode("utf-16-le")
+    symlink = struct.pack("<HHHHI", 0, 26, 26, 18, 0) + names
+    save("parse_nt", "symlink", struct.pack("<IHH", 0xA000000C, len(symlink), 0) + symlink)
+    junction = struct.pack("<HHHH", 0, 26, 26, 18) + names
+    save("parse_nt", "junction", struct.pack("<IHH", 0xA0000003, len(junction), 0) + junction)
+    save("parse_nt", "time", b"2024-02-29T12:34:56.7890123Z")
+    save("parse_nt", "guid", b"01234567-89ab-cdef-0123-456789abcdef")
+    save("parse_nt", "name", "Files/Prográm/日本語.exe:stream".encode())
+
+    plain = stream(3, bytes(20), 2) + stream(1, b"data") + stream(4, b"more", name=":one:$DATA")
+    save("parse_backup_stream", "plain", PIECES + plain)
+    block = struct.pack("<Q", 65536) + b"block"
+    save("parse_backup_stream", "sparse", PIECES + stream(1, b"", 8) + stream(9, block) + stream(9, block[:8]))
+    save("parse_backup_stream", "links", PIECES + stream(8, bytes(8)) + stream(7, bytes(16)) + stream(2, both[1]))
+
+    windows = {
+        "LIBARCHIVE.creationtime": "1234567890.1234567",
+        "MSWINDOWS.fileattr": "32",
+        "MSWINDOWS.rawsd": "AQAEgBQAAAAkAAAAAAAAAAAAAAABAgAAAAAABSAAAAAgAgAAAQEAAAAAAAUSAAAA",
+    }
+    tars = {
+        "ustar": tar(tarfile.USTAR_FORMAT, "Files/a.txt"),
+        "gnu": tar(tarfile.GNU_FORMAT, "Files/" + "long/" * 30 + "a.txt", uid=1 << 40),
+        "pax": tar(tarfile.PAX_FORMAT, "Files/" + "é" * 80, mtime=1.5),
+        "windows": tar(tarfile.PAX_FORMAT, "Files/a.txt", pax_headers=windows),
+    }
+    for name, data in tars.items():
+        save("parse_tar", name, PIECES + data)
+        save("differential_tar", name, data)
+
+
+if __name__ == "__main__":
+    main()

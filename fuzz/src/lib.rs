@@ -1,0 +1,33 @@
+//! What the targets share.
+
+use std::io::{BufReader, Read};
+use winlayers::limits::Limits;
+
+/// Bounds small enough that a target that only copies what it was told to copy stays quick.
+#[must_use]
+pub fn limits() -> Limits {
+    Limits { entries: 4096, ..Limits::default() }
+}
+
+/// The input in pieces of at most `size` bytes, as a slow pipe would give it.
+#[must_use]
+pub fn in_pieces(bytes: &[u8], size: u8) -> BufReader<Box<dyn Read + Send>> {
+    let pieces = Pieces { bytes: bytes.to_vec(), at: 0, size: usize::from(size).max(1) };
+    BufReader::with_capacity(pieces.size, Box::new(pieces))
+}
+
+struct Pieces {
+    bytes: Vec<u8>,
+    at: usize,
+    size: usize,
+}
+
+impl Read for Pieces {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        let rest = &self.bytes[self.at..];
+        let n = rest.len().min(self.size).min(buf.len());
+        buf[..n].copy_from_slice(&rest[..n]);
+        self.at += n;
+        Ok(n)
+    }
+}

@@ -1,0 +1,52 @@
+//! Where this reader and the `tar` crate both accept an archive, they see the same members.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::io::Read;
+use winlayers::tar::{Reader, Source};
+
+fuzz_target!(|data: &[u8]| {
+    if let (Some(ours), Some(theirs)) = (ours(data), theirs(data)) {
+        assert_eq!(ours, theirs);
+    }
+});
+
+type Members = Vec<(Vec<u8>, u8, Vec<u8>)>;
+
+fn ours(data: &[u8]) -> Option<Members> {
+    let mut reader = Reader::new(Source::memory(data.to_vec()), &winlayers_fuzz::limits()).ok()?;
+    let mut members = Vec::new();
+    while reader.advance().ok()? {
+        let member = reader.member();
+        // Known differences: sparse maps, and records that stand in for more than a name or a size.
+        if member.sparse.is_some() || member.pax.iter().any(|(key, _)| key != b"mtime") {
+            return None;
+        }
+        let (name, kind) = (member.name.clone(), member.typeflag);
+        let mut content = Vec::new();
+        loop {
+            let chunk = reader.data().ok()?;
+            let n = chunk.len();
+            if n == 0 {
+                break;
+            }
+            content.extend_from_slice(chunk);
+            reader.consume(n);
+        }
+        members.push((name, kind, content));
+    }
+    Some(members)
+}
+
+fn theirs(data: &[u8]) -> Option<Members> {
+    let mut archive = tar::Archive::new(data);
+    let mut members = Vec::new();
+    for entry in archive.entries().ok()? {
+        let mut entry = entry.ok()?;
+        let (name, kind) = (entry.path_bytes().into_owned(), entry.header().entry_type().as_byte());
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).ok()?;
+        members.push((name, kind, content));
+    }
+    Some(members)
+}
