@@ -61,6 +61,14 @@ def main() -> None:
     save("parse_nt", "guid", b"01234567-89ab-cdef-0123-456789abcdef")
     save("parse_nt", "name", "Files/Prográm/日本語.exe:stream".encode())
 
+    save("parse_security", "sddl", b"O:BAG:SYD:PAI(A;OICI;FA;;;BA)(D;;0x1200a9;;;BU)S:(ML;;NW;;;ME)(AU;SAFA;GA;;;WD)")
+    objects = b"O:DAG:DUD:(OA;CIIO;CCDC;01234567-89ab-cdef-0123-456789abcdef;;S-1-5-21-1-2-3-500)"
+    save("parse_security", "objects", objects)
+    sid = bytes.fromhex("0102000000000005 20000000 20020000")
+    ace = struct.pack("<BBHI", 0, 3, 8 + len(sid), 0x1F01FF) + sid
+    acl = struct.pack("<BBHHH", 2, 0, 8 + len(ace), 1, 0) + ace
+    save("parse_security", "binary", struct.pack("<BBHIIII", 1, 0, 0x8004, 20, 20, 0, 36) + sid + acl)
+
     plain = stream(3, bytes(20), 2) + stream(1, b"data") + stream(4, b"more", name=":one:$DATA")
     save("parse_backup_stream", "plain", PIECES + plain)
     block = struct.pack("<Q", 65536) + b"block"
