@@ -1,1 +1,25 @@
-//! Placeholder text, replaced by the slice that fills this room.
+//! Tar members and layer entries: the one model in the middle, read from tars and written to them.
+//!
+//! Two dialects are written, and both are always read:
+//! - [`Dialect::GoWinio`]: byte for byte what Microsoft's backuptar writes. What that loses is reported.
+//! - [`Dialect::Lossless`]: the same, plus `WINLAYERS.*` records for what would be lost ([`keys`]). Tools that do not
+//!   know these records read the rest.
+
+mod decode;
+mod encode;
+mod entry;
+mod go_winio;
+pub mod keys;
+mod lossless;
+mod plan;
+mod reader;
+mod source;
+mod stream;
+pub mod whiteout;
+
+pub use encode::{Dialect, LayerWriter, WriterOptions};
+pub use entry::{EntryKind, LayerEntry, NamedStream};
+pub use plan::{Body, PlannedStream};
+pub use reader::{DataPlace, Found, LayerReader, Part};
+pub use source::{EntryStreams, StreamSource};
+pub use stream::{BackupStream, ForwardData, ForwardState, MemberData, RandomData};

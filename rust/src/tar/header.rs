@@ -222,11 +222,12 @@ fn checksums(block: &[u8; BLOCK]) -> (i64, i64) {
 
 /// The fields of a header block to write, after anything too large for them has gone into PAX records.
 pub(crate) struct BlockFields<'a> {
+    pub prefix: &'a [u8],
     pub name: &'a [u8],
     pub link_name: &'a [u8],
     pub mode: u32,
     pub size: u64,
-    /// Seconds; `None` leaves the field NUL-filled? No: zero, as everywhere else.
+    /// Seconds since 1970.
     pub mtime: i64,
     pub typeflag: u8,
     /// Whether device fields are zero numbers (a member) or empty (a PAX header).
@@ -249,10 +250,29 @@ pub(crate) fn block(fields: &BlockFields<'_>) -> [u8; BLOCK] {
         put_octal(&mut block[DEV_MAJOR], 0);
         put_octal(&mut block[DEV_MINOR], 0);
     }
+    block[PREFIX.start..PREFIX.start + fields.prefix.len()].copy_from_slice(fields.prefix);
     let (sum, _) = checksums(&block);
     put_octal(&mut block[CHECKSUM.start..CHECKSUM.end - 1], sum);
     block[CHECKSUM.end - 1] = b' ';
     block
+}
+
+/// Prefix and name of a long ASCII name that a ustar header holds without a record.
+pub(crate) fn split_name(name: &[u8]) -> Option<(&[u8], &[u8])> {
+    if name.len() <= NAME.len() || !name.is_ascii() || name.contains(&0) {
+        return None;
+    }
+    let end =
+        if name.len() > PREFIX.len() + 1 { PREFIX.len() + 1 } else { name.len() - usize::from(name.ends_with(b"/")) };
+    let slash = name[..end].iter().rposition(|&b| b == b'/').filter(|&slash| slash > 0)?;
+    let (prefix, rest) = (&name[..slash], &name[slash + 1..]);
+    (prefix.len() <= PREFIX.len() && rest.len() <= NAME.len() && !rest.is_empty()).then_some((prefix, rest))
+}
+
+/// Types whose size field counts no data.
+pub(crate) fn has_no_data(kind: u8) -> bool {
+    use typeflag::{BLOCK_DEVICE, CHAR_DEVICE, DIRECTORY, FIFO, HARD_LINK, SYMLINK};
+    matches!(kind, HARD_LINK | SYMLINK | CHAR_DEVICE | BLOCK_DEVICE | DIRECTORY | FIFO)
 }
 
 /// Whether a number fits into an octal field of `width` bytes with its closing NUL.
@@ -301,6 +321,7 @@ mod tests {
     #[test]
     fn signed_checksums_are_accepted() {
         let mut bytes = block(&BlockFields {
+            prefix: b"",
             name: b"x",
             link_name: b"",
             mode: 0o644,

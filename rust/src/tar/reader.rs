@@ -1,7 +1,7 @@
 //! Bytes to members: one pass, data handed out as it lies in the buffer.
 
 use super::buffer::Buffer;
-use super::header::{Header, Magic, typeflag, until_nul};
+use super::header::{Header, Magic, has_no_data, typeflag, until_nul};
 use super::pax::{PaxRecords, Time};
 use super::sparse::{self, MapInData, SparseMap, SparseRange};
 use super::{BLOCK, Source, padding};
@@ -123,6 +123,14 @@ impl Reader {
         if self.at_end {
             return Ok(false);
         }
+        // Behind an error nobody knows where the next member begins.
+        self.at_end = true;
+        let found = self.find_next()?;
+        self.at_end = !found;
+        Ok(found)
+    }
+
+    fn find_next(&mut self) -> Result<bool> {
         let left = self.data_left;
         let skipped = self.buffer.skip(left)?;
         self.data_left -= skipped;
@@ -132,7 +140,6 @@ impl Reader {
         let padding = std::mem::take(&mut self.padding_left);
         // The archive may end without the padding of its last member.
         if self.take(padding)? < padding || !self.headers()? {
-            self.at_end = true;
             return Ok(false);
         }
         self.members += 1;
@@ -397,12 +404,6 @@ impl Reader {
         let error = Error::format(Format::Tar, "data", "more bytes", found).at(self.position());
         if self.member.name.is_empty() { error } else { error.in_member(&self.member.name) }
     }
-}
-
-/// Types whose size field counts no data.
-fn has_no_data(kind: u8) -> bool {
-    use typeflag::{BLOCK_DEVICE, CHAR_DEVICE, DIRECTORY, FIFO, HARD_LINK, SYMLINK};
-    matches!(kind, HARD_LINK | SYMLINK | CHAR_DEVICE | BLOCK_DEVICE | DIRECTORY | FIFO)
 }
 
 fn decimal(value: &[u8], field: &'static str) -> Result<i64> {

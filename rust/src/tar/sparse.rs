@@ -188,6 +188,12 @@ impl Expander {
         Expander { ranges, next: 0, position: 0, size }
     }
 
+    /// Length of the file, in bytes.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
     /// What the next bytes are.
     #[must_use]
     pub fn peek(&self) -> Piece {

@@ -1,6 +1,6 @@
 //! Members to bytes, exactly as Go's archive/tar writes its PAX format.
 
-use super::header::{self, BlockFields, MTIME_WIDTH, SIZE_WIDTH, fits_octal, typeflag};
+use super::header::{self, BlockFields, MTIME_WIDTH, SIZE_WIDTH, fits_octal, has_no_data, typeflag};
 use super::pax::{self, Time};
 use super::{BLOCK, padding};
 use crate::error::{Error, Limit, Result, Rule};
@@ -65,8 +65,10 @@ impl<W: Write> Writer<W> {
         let headers = headers(member)?;
         self.pad()?;
         self.put(&headers)?;
-        self.data_left = member.size;
-        self.padding_left = padding(member.size);
+        // The size field of a link may say something; no data follows.
+        let size = if has_no_data(member.typeflag) { 0 } else { member.size };
+        self.data_left = size;
+        self.padding_left = padding(size);
         Ok(())
     }
 
@@ -123,7 +125,9 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
     let mut records = member.records.clone();
     let mut add = |key: &str, value: Vec<u8>| records.push((key.into(), value));
     let long = |name: &[u8]| name.len() > header::NAME.len() || !name.is_ascii() || name.contains(&0);
+    let mut split = None;
     if long(member.name) {
+        split = header::split_name(member.name);
         add("path", member.name.to_vec());
     }
     if long(member.link_name) {
@@ -140,6 +144,12 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
         if let Some(time) = time {
             add(key, time.text().into());
         }
+    }
+    // A name alone fits into a header without records, as Go writes the header of a whiteout.
+    if split.is_some() && records.len() == 1 {
+        records.clear();
+    } else {
+        split = None;
     }
     records.sort();
     let mut body = Vec::new();
@@ -158,6 +168,7 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
     if !body.is_empty() {
         let name = pax_header_name(member.name);
         out.extend_from_slice(&header::block(&BlockFields {
+            prefix: b"",
             name: &name,
             link_name: b"",
             mode: 0,
@@ -169,8 +180,10 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
         out.extend_from_slice(&body);
         out.resize(out.len() + padding(body.len() as u64) as usize, 0);
     }
+    let (prefix, name) = split.unwrap_or((b"", member.name));
     out.extend_from_slice(&header::block(&BlockFields {
-        name: member.name,
+        prefix,
+        name,
         link_name: member.link_name,
         mode: member.mode,
         size: member.size,
@@ -207,5 +220,8 @@ fn clean(path: &[u8], relative: bool) -> Vec<u8> {
     }
     let mut out = if rooted { vec![b'/'] } else { Vec::new() };
     out.extend_from_slice(&parts.join(&b'/'));
+    if out.is_empty() {
+        out.push(b'.');
+    }
     out
 }

@@ -1,0 +1,280 @@
+//! Layer entries and backup streams to a tar, in one of the dialects.
+
+use super::entry::{EntryKind, LayerEntry};
+use super::go_winio::{self, Facts};
+use super::source::{EntryStreams, Forward, Seekable, StreamSource};
+use super::{lossless, whiteout};
+use crate::backup_stream::Reader;
+use crate::error::{Error, Misuse, Result, Rule};
+use crate::limits::Limits;
+use crate::nt::basic_info::BasicInfo;
+use crate::nt::path::check_member_name;
+use crate::policy::{Capped, Loss, OnLoss, Policy};
+use crate::tar::{MemberHeader, Writer, from_io, typeflag};
+use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use tempfile::SpooledTempFile;
+
+/// How a layer is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Dialect {
+    /// What backuptar writes.
+    #[default]
+    GoWinio,
+    /// The same and what that loses.
+    Lossless,
+}
+
+/// What a writer may be told.
+#[derive(Debug, Clone, Default)]
+pub struct WriterOptions {
+    /// Which records are written.
+    pub dialect: Dialect,
+    /// What happens when the dialect cannot carry something.
+    pub on_loss: OnLoss,
+    /// Which names are refused.
+    pub policy: Policy,
+    /// Bounds.
+    pub limits: Limits,
+}
+
+/// What the dialect lost.
+pub(super) struct Losses {
+    on_loss: OnLoss,
+    list: Capped<Loss>,
+}
+
+impl Losses {
+    pub fn add(&mut self, name: &[u8], kind: &'static str, detail: impl Into<String>) -> Result<()> {
+        self.push(name, None, kind, detail.into())
+    }
+
+    pub fn add_stream(
+        &mut self,
+        name: &[u8],
+        stream: &[u8],
+        kind: &'static str,
+        detail: impl Into<String>,
+    ) -> Result<()> {
+        self.push(name, Some(stream.to_vec()).filter(|s| !s.is_empty()), kind, detail.into())
+    }
+
+    fn push(&mut self, name: &[u8], stream: Option<Vec<u8>>, kind: &'static str, detail: String) -> Result<()> {
+        match self.on_loss {
+            OnLoss::Ignore => Ok(()),
+            OnLoss::Error => Err(Error::refused(Rule::Loss, format!("{kind}: {detail}"))),
+            OnLoss::Report => {
+                self.list.push(kind, Loss { path: name.to_vec(), stream, kind, detail });
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Writes a layer tar. After an error it is poisoned: nothing more can be added, and no end blocks are written.
+pub struct LayerWriter<W: Write> {
+    tar: Writer<W>,
+    options: WriterOptions,
+    losses: Losses,
+    entries: u64,
+    poisoned: bool,
+}
+
+impl<W: Write> LayerWriter<W> {
+    /// A writer at the start of a tar.
+    pub fn new(sink: W, options: WriterOptions) -> Self {
+        let losses = Losses { on_loss: options.on_loss, list: Capped::default() };
+        LayerWriter { tar: Writer::new(sink), options, losses, entries: 0, poisoned: false }
+    }
+
+    /// What was lost so far.
+    pub fn losses(&self) -> &Capped<Loss> {
+        &self.losses.list
+    }
+
+    /// Bytes written so far.
+    pub fn position(&self) -> u64 {
+        self.tar.position()
+    }
+
+    /// Members added so far, named streams not counted.
+    pub fn entries(&self) -> u64 {
+        self.entries
+    }
+
+    /// The sink.
+    pub fn sink(&self) -> &W {
+        self.tar.get_ref()
+    }
+
+    /// Adds an entry with its data: the unnamed data first where its kind has any, then its named streams in order.
+    ///
+    /// Its recorded stream order is not looked at: that belongs to a backup stream.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] for data that does not fit the entry, [`Error::Refused`], [`Error::Limit`], [`Error::Io`].
+    pub fn add(&mut self, entry: &LayerEntry, data: Vec<Box<dyn BufRead + '_>>) -> Result<()> {
+        match entry.kind {
+            EntryKind::HardLink => {
+                let target = entry.link_name.as_deref().unwrap_or_default();
+                self.no_data(&data)?;
+                self.add_hard_link(&entry.name, target, Some(&entry.basic_info))
+            }
+            EntryKind::Whiteout => {
+                self.no_data(&data)?;
+                self.whiteout_member(&entry.name)
+            }
+            EntryKind::File | EntryKind::Directory | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse => {
+                let streams = entry.streams.as_ref().map_or(0, Vec::len);
+                let has_data = data.len() > streams || entry.kind == EntryKind::File;
+                self.guarded(&entry.name, |writer, name| {
+                    let mut source = EntryStreams::new(entry, has_data, data)?;
+                    let size = if has_data { entry.size } else { 0 };
+                    writer.write_streams(name, &entry.basic_info, &mut source, Some(size))?;
+                    source.finish(entry, has_data)
+                })
+            }
+        }
+    }
+
+    /// Adds a file from its backup stream, read in one pass. In the lossless dialect the stream is spooled: up to
+    /// 1 MiB in memory, more in an unlinked temporary file.
+    ///
+    /// `size` is that of the unnamed data; without it, it is taken from a plain DATA header.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add`], and [`Error::Format`] for a stream that is malformed.
+    pub fn add_backup_stream<R: BufRead>(
+        &mut self,
+        name: &[u8],
+        info: &BasicInfo,
+        stream: R,
+        size: Option<u64>,
+    ) -> Result<()> {
+        if self.options.dialect == Dialect::Lossless {
+            let spooled = spool(stream)?;
+            return self.add_seekable_backup_stream(name, info, spooled, size);
+        }
+        self.guarded(name, |writer, name| {
+            let mut source = Forward(Reader::new(stream, &writer.options.limits));
+            writer.write_streams(name, info, &mut source, size)
+        })
+    }
+
+    /// Adds a file from its backup stream, which is read twice: so extended attributes may follow the data.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add_backup_stream`].
+    pub fn add_seekable_backup_stream<R: BufRead + Seek>(
+        &mut self,
+        name: &[u8],
+        info: &BasicInfo,
+        stream: R,
+        size: Option<u64>,
+    ) -> Result<()> {
+        self.guarded(name, |writer, name| {
+            let mut source = Seekable(Reader::new(stream, &writer.options.limits));
+            writer.write_streams(name, info, &mut source, size)
+        })
+    }
+
+    /// Adds another name of a file: of one in this layer, or in a lower one.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add`].
+    pub fn add_hard_link(&mut self, name: &[u8], target: &[u8], info: Option<&BasicInfo>) -> Result<()> {
+        self.guarded(name, |writer, name| {
+            let target = forward_slashes(target);
+            check_member_name(&target, &writer.options.policy, &writer.options.limits)?;
+            let info = info.filter(|info| **info != BasicInfo::default());
+            let mut header = match info {
+                Some(info) => Facts::new(info).header(name, &target, 0),
+                None => MemberHeader { name, link_name: &target, ..MemberHeader::default() },
+            };
+            header.mode = 0o644;
+            header.typeflag = typeflag::HARD_LINK;
+            writer.tar.start(&header)
+        })
+    }
+
+    /// Adds the deletion of `target` from the layers below.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add`].
+    pub fn add_whiteout(&mut self, target: &[u8]) -> Result<()> {
+        self.whiteout_member(&whiteout::member_name(target))
+    }
+
+    /// Writes the end blocks, and gives the sink back.
+    ///
+    /// # Errors
+    /// [`Error::Misuse`] after an error, [`Error::Io`].
+    pub fn finish(self) -> Result<W> {
+        if self.poisoned {
+            return Err(Error::misuse(Misuse::Poisoned, ""));
+        }
+        self.tar.finish()
+    }
+
+    fn whiteout_member(&mut self, member: &[u8]) -> Result<()> {
+        self.guarded(member, |writer, name| {
+            writer.tar.start(&MemberHeader { name, typeflag: typeflag::FILE, ..MemberHeader::default() })
+        })
+    }
+
+    fn write_streams<S: StreamSource>(
+        &mut self,
+        name: &[u8],
+        info: &BasicInfo,
+        source: &mut S,
+        size: Option<u64>,
+    ) -> Result<()> {
+        if whiteout::base_name(name).starts_with(whiteout::PREFIX) {
+            return Err(Error::refused(Rule::WhiteoutName, ""));
+        }
+        let limits = &self.options.limits;
+        match self.options.dialect {
+            Dialect::GoWinio => {
+                let (tar, losses) = (&mut self.tar, &mut self.losses);
+                go_winio::Encoder { tar, losses, limits, name, info, size }.write(source)
+            }
+            Dialect::Lossless => lossless::Encoder { tar: &mut self.tar, limits, name, info, size }.write(source),
+        }
+    }
+
+    /// Checks the name, and poisons the writer when anything fails.
+    fn guarded(&mut self, name: &[u8], write: impl FnOnce(&mut Self, &[u8]) -> Result<()>) -> Result<()> {
+        if self.poisoned {
+            return Err(Error::misuse(Misuse::Poisoned, ""));
+        }
+        let name = forward_slashes(name);
+        self.poisoned = true;
+        check_member_name(&name, &self.options.policy, &self.options.limits)?;
+        if !self.options.policy.allow_colon && name.contains(&b':') {
+            return Err(Error::refused(Rule::NameColon, "").in_member(&name));
+        }
+        write(self, &name).map_err(|e| e.in_member(&name))?;
+        self.poisoned = false;
+        self.entries += 1;
+        Ok(())
+    }
+
+    fn no_data(&mut self, data: &[Box<dyn BufRead + '_>]) -> Result<()> {
+        if data.is_empty() {
+            return Ok(());
+        }
+        self.poisoned = true;
+        Err(Error::misuse(Misuse::Data, "hard links and whiteouts have no data"))
+    }
+}
+
+/// NT and tar name the same file with different slashes; a backslash is never part of an NT name.
+fn forward_slashes(name: &[u8]) -> Vec<u8> {
+    name.iter().map(|&b| if b == b'\\' { b'/' } else { b }).collect()
+}
+
+fn spool<R: BufRead>(mut stream: R) -> Result<BufReader<SpooledTempFile>> {
+    let mut file = SpooledTempFile::new(1 << 20);
+    std::io::copy(&mut stream, &mut file).map_err(from_io)?;
+    file.seek(SeekFrom::Start(0)).map_err(|e| Error::io("seek", None, e))?;
+    Ok(BufReader::with_capacity(256 << 10, file))
+}

@@ -1,0 +1,117 @@
+//! One entry of a layer: what Windows knows about a file, a directory, a link or a deletion.
+
+use super::plan::PlannedStream;
+use crate::nt::basic_info::BasicInfo;
+use crate::nt::ea::ExtendedAttribute;
+use crate::tar::SparseRange;
+
+/// What an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum EntryKind {
+    /// A file with data.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link.
+    Symlink,
+    /// A junction (mount point).
+    Junction,
+    /// A reparse point of another tag.
+    Reparse,
+    /// Another name of a file in this or in a lower layer.
+    HardLink,
+    /// A name that is deleted from the layers below.
+    Whiteout,
+}
+
+impl EntryKind {
+    /// All kinds.
+    pub const ALL: [EntryKind; 7] = [
+        EntryKind::File,
+        EntryKind::Directory,
+        EntryKind::Symlink,
+        EntryKind::Junction,
+        EntryKind::Reparse,
+        EntryKind::HardLink,
+        EntryKind::Whiteout,
+    ];
+
+    /// The word for it in Python and in JSON.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EntryKind::File => "file",
+            EntryKind::Directory => "directory",
+            EntryKind::Symlink => "symlink",
+            EntryKind::Junction => "junction",
+            EntryKind::Reparse => "reparse",
+            EntryKind::HardLink => "hard_link",
+            EntryKind::Whiteout => "whiteout",
+        }
+    }
+
+    /// The kind for a word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// A named data stream: `name` of `owner:name`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct NamedStream {
+    /// The name without its colon and without `:$DATA`, raw bytes as in the tar.
+    pub name: Vec<u8>,
+    /// Bytes of data, holes included.
+    pub size: u64,
+}
+
+/// One entry of a layer. Bytes are carried raw: nothing here was encoded anew.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct LayerEntry {
+    /// The member name, raw bytes.
+    pub name: Vec<u8>,
+    /// What it is.
+    pub kind: EntryKind,
+    /// Times and attributes.
+    pub basic_info: BasicInfo,
+    /// The self-relative security descriptor; `None` where there is none, empty where an empty one was stored.
+    pub security_descriptor: Option<Vec<u8>>,
+    /// Extended attributes in order, duplicates included.
+    pub extended_attributes: Vec<ExtendedAttribute>,
+    /// The reparse buffer.
+    pub reparse_point: Option<Vec<u8>>,
+    /// Link target as the tar has it: of a hard link a member name, of a symlink or junction the print name.
+    pub link_name: Option<Vec<u8>>,
+    /// Bytes of the unnamed data, holes included.
+    pub size: u64,
+    /// Where the data lies, when the file is sparse.
+    pub sparse_ranges: Option<Vec<SparseRange>>,
+    /// The body of the OBJECT_ID stream.
+    pub object_id: Option<Vec<u8>>,
+    /// Named streams in order; `None` while a forward-only reader has not reached them.
+    pub streams: Option<Vec<NamedStream>>,
+    /// The streams of the file in their recorded order, where it is not the usual one.
+    pub recorded: Option<Vec<PlannedStream>>,
+}
+
+impl LayerEntry {
+    /// An entry without metadata.
+    #[must_use]
+    pub fn new(name: impl Into<Vec<u8>>, kind: EntryKind) -> Self {
+        LayerEntry {
+            name: name.into(),
+            kind,
+            basic_info: BasicInfo::default(),
+            security_descriptor: None,
+            extended_attributes: Vec::new(),
+            reparse_point: None,
+            link_name: None,
+            size: 0,
+            sparse_ranges: None,
+            object_id: None,
+            streams: Some(Vec::new()),
+            recorded: None,
+        }
+    }
+}

@@ -1,0 +1,491 @@
+//! The go-winio dialect: what Microsoft's backuptar writes, byte for byte, and what it loses on the way.
+//!
+//! Source: behaviour of github.com/Microsoft/go-winio v0.6.4, package backuptar. A source that can be rewound is read
+//! twice, as there: once for what belongs into the header, once for the data.
+
+use super::encode::Losses;
+use super::keys;
+use super::keys::BASE64;
+use super::plan::{member_stream_name, wire_name};
+use super::source::StreamSource;
+use crate::backup_stream::sparse::Collector;
+use crate::backup_stream::{StreamHeader, StreamId, stream_attributes};
+use crate::error::{Error, Format, Limit, Misuse, Result, Rule};
+use crate::limits::Limits;
+use crate::nt::basic_info::BasicInfo;
+use crate::nt::filetime::FileTime;
+use crate::nt::reparse::{self, ReparseKind, ReparsePoint};
+use crate::nt::{ea, name};
+use crate::tar::{MemberHeader, Time, Writer, typeflag};
+use base64::Engine;
+use std::io::Write;
+
+pub(super) const MODE_DIRECTORY: u32 = 0o040_000;
+pub(super) const MODE_REGULAR: u32 = 0o100_000;
+pub(super) const MODE_SYMLINK: u32 = 0o120_000;
+const IO_REPARSE_TAG_LX_SYMLINK: u32 = 0xa000_001d;
+const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+
+/// A FILETIME as the dialect writes it: through 64-bit nanoseconds, which wrap outside 1677 to 2262.
+pub(super) fn written_time(time: FileTime) -> Time {
+    let nanoseconds = time.0.wrapping_sub(FileTime::UNIX_EPOCH_TICKS).wrapping_mul(100);
+    let (seconds, rest) = (nanoseconds.div_euclid(1_000_000_000), nanoseconds.rem_euclid(1_000_000_000));
+    Time { seconds, nanoseconds: u32::try_from(rest).expect("less than a second") }
+}
+
+/// A time of a tar as a FILETIME: cut towards 1970 to 100 ns, as Go's conversion does.
+pub(super) fn read_time(time: Time) -> Option<FileTime> {
+    let nanoseconds = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
+    let ticks = nanoseconds / 100 + i128::from(FileTime::UNIX_EPOCH_TICKS);
+    i64::try_from(ticks).ok().map(FileTime)
+}
+
+/// What the headers of a member and of its named streams have in common.
+pub(super) struct Facts {
+    pub mode: u32,
+    pub typeflag: u8,
+    pub link_name: Vec<u8>,
+    pub mtime: Option<Time>,
+    pub atime: Option<Time>,
+    pub ctime: Option<Time>,
+    pub records: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Facts {
+    pub fn new(info: &BasicInfo) -> Self {
+        let mut records = vec![(keys::FILE_ATTRIBUTES.to_vec(), info.attributes.0.to_string().into_bytes())];
+        if let Some(time) = info.creation_time {
+            records.push((keys::CREATION_TIME.to_vec(), written_time(time).text().into_bytes()));
+        }
+        let directory = info.attributes.is_directory();
+        Facts {
+            mode: if directory { MODE_DIRECTORY } else { 0 },
+            typeflag: if directory { typeflag::DIRECTORY } else { typeflag::FILE },
+            link_name: Vec::new(),
+            mtime: info.last_write_time.map(written_time),
+            atime: info.last_access_time.map(written_time),
+            ctime: info.change_time.map(written_time),
+            records,
+        }
+    }
+
+    pub fn set(&mut self, key: &[u8], value: Vec<u8>) {
+        self.records.retain(|(k, _)| k != key);
+        self.records.push((key.to_vec(), value));
+    }
+
+    pub fn set_security_descriptor(&mut self, sd: &[u8]) {
+        self.set(keys::RAW_SECURITY_DESCRIPTOR, BASE64.encode(sd).into_bytes());
+    }
+
+    pub fn header<'a>(&self, name: &'a [u8], link_name: &'a [u8], size: u64) -> MemberHeader<'a> {
+        MemberHeader {
+            name,
+            link_name,
+            typeflag: self.typeflag,
+            mode: self.mode,
+            size,
+            mtime: self.mtime,
+            atime: self.atime,
+            ctime: self.ctime,
+            records: self.records.clone(),
+        }
+    }
+
+    /// The header of a named stream: times and mode of its owner, and nothing else.
+    pub fn stream_header<'a>(&self, name: &'a [u8], size: u64) -> MemberHeader<'a> {
+        MemberHeader { records: Vec::new(), typeflag: typeflag::FILE, ..self.header(name, b"", size) }
+    }
+}
+
+/// The link target that the dialect keeps of a reparse buffer, and whether it is that of a junction.
+///
+/// # Errors
+/// [`Rule::ReparseTag`] for tags that it does not carry, [`Error::Format`] for a name outside the buffer.
+pub(super) fn link_target(point: &ReparsePoint) -> Result<(Vec<u8>, bool)> {
+    if point.tag() == IO_REPARSE_TAG_LX_SYMLINK {
+        let data = point.data();
+        let target = data.get(4..).ok_or_else(|| {
+            Error::format(Format::ReparsePoint, "LX symlink", "4 bytes of version", data.len().to_string())
+        })?;
+        return Ok((target.split(|&b| b == 0).next().unwrap_or_default().to_vec(), false));
+    }
+    if point.kind() == ReparseKind::Other {
+        return Err(Error::refused(Rule::ReparseTag, format!("{:#010x}", point.tag())));
+    }
+    let print = point.print_name().ok_or_else(|| {
+        Error::format(Format::ReparsePoint, "print name", "a name inside the buffer", "one that reaches past it")
+    })?;
+    Ok((String::from_utf16_lossy(&print).into_bytes(), point.kind() == ReparseKind::Junction))
+}
+
+/// The reparse buffer that the dialect makes of a link target.
+pub(super) fn reparse_from_link(link: &[u8], junction: bool) -> Result<ReparsePoint> {
+    let target: Vec<u8> = link.iter().map(|&b| if b == b'/' { b'\\' } else { b }).collect();
+    reparse::encode_go_winio(&target, junction)
+}
+
+pub(super) struct Encoder<'a, W: Write> {
+    pub tar: &'a mut Writer<W>,
+    pub losses: &'a mut Losses,
+    pub limits: &'a Limits,
+    pub name: &'a [u8],
+    pub info: &'a BasicInfo,
+    pub size: Option<u64>,
+}
+
+impl<W: Write> Encoder<'_, W> {
+    pub fn write<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
+        let start = source.mark();
+        let twice = source.can_rewind();
+        let mut facts = Facts::new(self.info);
+        self.time_losses()?;
+        let scan = self.scan(source, &mut facts, twice)?;
+        let size = match (self.size, scan.size) {
+            (Some(size), _) | (None, Some(size)) => size,
+            (None, None) => {
+                return Err(Error::misuse(Misuse::Argument, "a sparse stream that cannot seek needs a size"));
+            }
+        };
+        if i64::try_from(size).is_err() {
+            return Err(Error::limit(Limit::MemberBytes, size, self.limits.member_bytes));
+        }
+        self.limits.check(Limit::MemberBytes, size)?;
+        let written_size = if self.info.attributes.is_directory() { 0 } else { size };
+        let link = std::mem::take(&mut facts.link_name);
+        self.tar.start(&facts.header(self.name, &link, written_size))?;
+
+        let mut data = scan.data;
+        if twice {
+            source.rewind(start)?;
+            while data.is_none() {
+                let Some(header) = source.next()? else { break };
+                match header.id {
+                    StreamId::DATA => data = Some(header),
+                    StreamId::ALTERNATE_DATA => self.dropped(&header)?,
+                    _ => {}
+                }
+            }
+        }
+        match data {
+            Some(header) => self.data(source, &header, size)?,
+            None if facts.typeflag == typeflag::FILE => {
+                self.losses.add(self.name, "data_stream", "a DATA stream of size 0 will be added")?;
+            }
+            None => {}
+        }
+        if self.tar.data_left() > 0 {
+            let detail = format!("{} of {size} bytes of data are missing", self.tar.data_left());
+            return Err(Error::misuse(Misuse::Data, detail));
+        }
+        self.after_data(source, &facts, twice)
+    }
+
+    /// Everything that the header needs: all streams of a source that can be rewound, else those before the data.
+    fn scan<S: StreamSource>(&mut self, source: &mut S, facts: &mut Facts, twice: bool) -> Result<Scan> {
+        let mut scan = Scan { data: None, size: Some(0), rank: 0 };
+        let mut sparse: Option<Collector> = None;
+        let (mut has_sd, mut has_ea, mut has_data) = (false, false, false);
+        while let Some(header) = source.next()? {
+            self.order(&mut scan.rank, &header)?;
+            if header.id != StreamId::SPARSE_BLOCK {
+                sparse = sparse.take().filter(|_| header.id == StreamId::DATA && !has_data);
+            }
+            match header.id {
+                StreamId::DATA => {
+                    facts.mode |= MODE_REGULAR;
+                    if !has_data {
+                        let in_blocks = header.size == 0 && header.is_sparse();
+                        scan.size = if in_blocks && !twice { None } else { Some(header.size) };
+                        sparse = in_blocks.then(Collector::default);
+                    }
+                    has_data = true;
+                    if !twice {
+                        scan.data = Some(header);
+                        break;
+                    }
+                    source.pass_over()?;
+                }
+                StreamId::SPARSE_BLOCK => {
+                    if let Some(collector) = &mut sparse {
+                        collector.push(&header);
+                        scan.size = Some(collector.size());
+                    }
+                    source.pass_over()?;
+                }
+                StreamId::SECURITY_DATA => {
+                    self.limits.check(Limit::SecurityDescriptor, header.size)?;
+                    let sd = source.body(header.size)?;
+                    if has_sd || sd.is_empty() {
+                        self.losses.add(
+                            self.name,
+                            "security_descriptor",
+                            "only the last one is kept, and no empty one",
+                        )?;
+                    }
+                    has_sd = true;
+                    // BackupRead sets this bit on every security stream: it says nothing that the id does not.
+                    self.attributes(&header, stream_attributes::CONTAINS_SECURITY)?;
+                    facts.set_security_descriptor(&sd);
+                }
+                StreamId::REPARSE_DATA => {
+                    self.limits.check(Limit::ReparsePoint, header.size)?;
+                    let raw = source.body(header.size)?;
+                    self.attributes(&header, 0)?;
+                    self.reparse(raw, facts)?;
+                }
+                StreamId::EA_DATA => {
+                    self.limits.check(Limit::ExtendedAttributes, header.size)?;
+                    let bytes = source.body(header.size)?;
+                    self.attributes(&header, 0)?;
+                    if has_ea {
+                        self.losses.add(self.name, "ea_streams", "two EA streams become one")?;
+                    }
+                    self.extended_attributes(&bytes, facts, has_ea)?;
+                    has_ea = true;
+                }
+                StreamId::ALTERNATE_DATA if twice => source.pass_over()?,
+                StreamId::ALTERNATE_DATA
+                | StreamId::LINK
+                | StreamId::PROPERTY_DATA
+                | StreamId::OBJECT_ID
+                | StreamId::TXFS_DATA => {
+                    self.dropped(&header)?;
+                    source.pass_over()?;
+                }
+                id => return Err(Error::refused(Rule::StreamOrder, format!("{id}, which it does not know"))),
+            }
+        }
+        Ok(scan)
+    }
+
+    fn data<S: StreamSource>(&mut self, source: &mut S, header: &StreamHeader, size: u64) -> Result<()> {
+        if !header.name.is_empty() {
+            self.losses.add(self.name, "stream_name", "the DATA stream has a name")?;
+        }
+        let attributes = header.attributes & !stream_attributes::SPARSE;
+        self.attributes(&StreamHeader { attributes, ..header.clone() }, 0)?;
+        if header.is_sparse() {
+            self.losses.add(self.name, "sparse", "holes become zeros")?;
+        }
+        if header.size > 0 || !header.is_sparse() {
+            if size != header.size {
+                let detail = format!("the file has {size} bytes, its DATA stream {}", header.size);
+                return Err(Error::misuse(Misuse::Data, detail));
+            }
+            if header.size > self.tar.data_left() {
+                return Err(Error::refused(Rule::StreamOrder, "a DATA stream with data on a directory or link"));
+            }
+            copy(source, self.tar)
+        } else if size > 0 {
+            self.sparse(source)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Blocks in ascending order, zeros between them, up to the closing block.
+    fn sparse<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
+        let mut position = 0;
+        loop {
+            let Some(block) = source.next()? else {
+                return Err(Error::format(Format::BackupStream, "sparse blocks", "a closing block", "the end"));
+            };
+            let Some(offset) = block.sparse_offset else {
+                return Err(Error::refused(Rule::StreamOrder, format!("{} among sparse blocks", block.id)));
+            };
+            let length = block.data_size();
+            if offset < position {
+                return Err(Error::refused(
+                    Rule::StreamOrder,
+                    format!("a sparse block at {offset}, before {position}"),
+                ));
+            }
+            let end = offset.checked_add(length);
+            if end.is_none_or(|end| end - position > self.tar.data_left()) {
+                return Err(Error::misuse(
+                    Misuse::Data,
+                    format!("a sparse block reaches past the size, to {offset} + {length}"),
+                ));
+            }
+            self.attributes(&block, stream_attributes::SPARSE)?;
+            zeros(self.tar, offset - position)?;
+            if length == 0 {
+                return Ok(());
+            }
+            copy(source, self.tar)?;
+            position = offset + length;
+        }
+    }
+
+    fn after_data<S: StreamSource>(&mut self, source: &mut S, facts: &Facts, twice: bool) -> Result<()> {
+        while let Some(header) = source.next()? {
+            match header.id {
+                StreamId::ALTERNATE_DATA => {
+                    if header.is_sparse() {
+                        return Err(Error::refused(Rule::StreamOrder, "a sparse named stream"));
+                    }
+                    self.limits.check(Limit::MemberBytes, header.size)?;
+                    self.attributes(&header, 0)?;
+                    let end = header.name.iter().position(|&unit| unit == 0).unwrap_or(header.name.len());
+                    let wire = name::wtf8_from_utf16(&header.name[..end]);
+                    let stream = wire.strip_suffix(b":$DATA").unwrap_or(&wire);
+                    let restored = stream.strip_prefix(b":").map(wire_name);
+                    if restored.as_ref() != Some(&header.name) || member_stream_name(&header.name).is_none() {
+                        self.losses.add_stream(
+                            self.name,
+                            stream,
+                            "stream_name",
+                            "it will be read under another name",
+                        )?;
+                    }
+                    let member = [self.name, stream].concat();
+                    self.tar.start(&facts.stream_header(&member, header.size))?;
+                    copy(source, self.tar)?;
+                }
+                StreamId::SPARSE_BLOCK if header.data_size() == 0 => source.pass_over()?,
+                StreamId::SPARSE_BLOCK => {
+                    self.losses.add(self.name, "sparse", "a sparse block after data that is complete")?;
+                    source.pass_over()?;
+                }
+                StreamId::EA_DATA
+                | StreamId::LINK
+                | StreamId::PROPERTY_DATA
+                | StreamId::OBJECT_ID
+                | StreamId::TXFS_DATA => {
+                    if !twice {
+                        self.dropped(&header)?;
+                    }
+                    source.pass_over()?;
+                }
+                id => return Err(Error::refused(Rule::StreamOrder, format!("{id} after the data"))),
+            }
+        }
+        Ok(())
+    }
+
+    fn reparse(&mut self, raw: Vec<u8>, facts: &mut Facts) -> Result<()> {
+        let point = ReparsePoint::parse(raw)?;
+        let (link, junction) = link_target(&point)?;
+        if facts.mode & MODE_SYMLINK == MODE_SYMLINK && facts.typeflag == typeflag::SYMLINK {
+            self.losses.add(self.name, "reparse_point", "only the last one is kept")?;
+        }
+        facts.mode |= MODE_SYMLINK;
+        facts.typeflag = typeflag::SYMLINK;
+        if junction {
+            facts.set(keys::MOUNT_POINT, b"1".to_vec());
+        }
+        let restored = reparse_from_link(&link, junction).ok();
+        if restored.is_none_or(|restored| restored.raw() != point.raw()) {
+            self.losses.add(self.name, "reparse_point", "only its print name is kept")?;
+        }
+        facts.link_name = link;
+        Ok(())
+    }
+
+    fn extended_attributes(&mut self, bytes: &[u8], facts: &mut Facts, again: bool) -> Result<()> {
+        let list = ea::decode(bytes)?;
+        if list.is_empty() {
+            self.losses.add(self.name, "ea_streams", "an empty EA stream")?;
+        }
+        let mut kept = list.clone();
+        kept.iter_mut().for_each(|attribute| attribute.flags = 0);
+        if kept != list {
+            self.losses.add(self.name, "ea_flags", "flags of extended attributes")?;
+        }
+        // The last of one name is kept, and names are sorted.
+        kept.reverse();
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
+        kept.dedup_by(|later, first| later.name == first.name);
+        if kept.len() != list.len() {
+            self.losses.add(self.name, "ea_duplicates", "extended attributes of one name")?;
+        } else if !kept.iter().map(|a| &a.name).eq(list.iter().map(|a| &a.name)) {
+            self.losses.add(self.name, "ea_order", "the order of extended attributes")?;
+        } else if kept == list && ea::encode(&list)? != bytes {
+            self.losses.add(self.name, "ea_encoding", "padding or offsets of the list")?;
+        }
+        for attribute in &kept {
+            let key = [keys::EXTENDED_ATTRIBUTE, &attribute.name].concat();
+            if again {
+                facts.records.retain(|(k, _)| *k != key);
+            }
+            facts.records.push((key, BASE64.encode(&attribute.value).into_bytes()));
+        }
+        Ok(())
+    }
+
+    fn time_losses(&mut self) -> Result<()> {
+        let info = self.info;
+        for (time, what) in [
+            (info.creation_time, "creation time"),
+            (info.last_access_time, "last access time"),
+            (info.last_write_time, "last write time"),
+            (info.change_time, "change time"),
+        ] {
+            if time.is_some_and(|time| read_time(written_time(time)) != Some(time)) {
+                self.losses.add(self.name, "time_range", what)?;
+            }
+        }
+        if info.last_write_time.is_none() {
+            self.losses.add(self.name, "time_absent", "no last write time reads as 1970")?;
+        }
+        Ok(())
+    }
+
+    fn order(&mut self, rank: &mut u32, header: &StreamHeader) -> Result<()> {
+        let next = match header.id {
+            StreamId::SECURITY_DATA => 1,
+            StreamId::EA_DATA => 2,
+            StreamId::REPARSE_DATA => 3,
+            StreamId::DATA => 4,
+            StreamId::ALTERNATE_DATA => 5,
+            _ => return Ok(()),
+        };
+        if next < *rank {
+            self.losses.add(self.name, "stream_order", format!("{} is not in its usual place", header.id))?;
+        }
+        *rank = next.max(*rank);
+        Ok(())
+    }
+
+    fn attributes(&mut self, header: &StreamHeader, implied: u32) -> Result<()> {
+        if header.attributes & !implied != 0 {
+            self.losses.add(self.name, "stream_attributes", format!("{:#x} of {}", header.attributes, header.id))?;
+        }
+        Ok(())
+    }
+
+    fn dropped(&mut self, header: &StreamHeader) -> Result<()> {
+        let stream = name::wtf8_from_utf16(&header.name);
+        self.losses.add_stream(self.name, &stream, "stream", format!("{} of {} bytes", header.id, header.data_size()))
+    }
+}
+
+struct Scan {
+    data: Option<StreamHeader>,
+    size: Option<u64>,
+    rank: u32,
+}
+
+/// Copies the data of the current stream.
+pub(super) fn copy<S: StreamSource, W: Write>(source: &mut S, tar: &mut Writer<W>) -> Result<()> {
+    loop {
+        let chunk = source.data()?;
+        if chunk.is_empty() {
+            return Ok(());
+        }
+        tar.data(chunk)?;
+        let n = chunk.len();
+        source.consume(n);
+    }
+}
+
+/// Writes `n` zero bytes.
+pub(super) fn zeros<W: Write>(tar: &mut Writer<W>, mut n: u64) -> Result<()> {
+    while n > 0 {
+        let chunk = n.min(ZEROS.len() as u64);
+        tar.data(&ZEROS[..chunk as usize])?;
+        n -= chunk;
+    }
+    Ok(())
+}

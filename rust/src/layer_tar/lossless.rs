@@ -1,0 +1,239 @@
+//! The lossless dialect: the go-winio records, and `WINLAYERS.*` records for what those do not carry.
+
+use super::entry::{EntryKind, LayerEntry, NamedStream};
+use super::go_winio::{
+    Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, written_time, zeros,
+};
+use super::keys;
+use super::keys::BASE64;
+use super::plan::{self, Body, PlannedStream, member_stream_name};
+use super::source::StreamSource;
+use crate::backup_stream::StreamId;
+use crate::backup_stream::sparse::Collector;
+use crate::error::{Error, Limit, Misuse, Result};
+use crate::limits::Limits;
+use crate::nt::basic_info::BasicInfo;
+use crate::nt::ea;
+use crate::nt::filetime::FileTime;
+use crate::nt::reparse::ReparsePoint;
+use crate::tar::{Writer, typeflag};
+use base64::Engine;
+use std::io::Write;
+
+/// Bytes that may go into records; base64 makes them a third longer, and PAX headers end at 1 MiB.
+const INLINE: u64 = 768 << 10;
+
+pub(super) struct Encoder<'a, W: Write> {
+    pub tar: &'a mut Writer<W>,
+    pub limits: &'a Limits,
+    pub name: &'a [u8],
+    pub info: &'a BasicInfo,
+    pub size: Option<u64>,
+}
+
+/// All streams of an entry, with the places in the source to copy the data of each member from.
+struct Scan {
+    plan: Vec<PlannedStream>,
+    members: Vec<Member>,
+}
+
+/// A member to write: the entry itself first, then its named streams.
+#[derive(Default)]
+struct Member {
+    stream_name: Vec<u8>,
+    size: u64,
+    /// Where the header of each piece stands in the source, and where its data lies in the member.
+    pieces: Vec<(u64, u64)>,
+}
+
+impl<W: Write> Encoder<'_, W> {
+    pub fn write<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
+        let Scan { plan, members } = self.scan(source)?;
+        let has_data = plan.iter().any(|stream| matches!(stream.body, Body::Member { index: 0, .. }));
+        let size = members[0].size;
+        if has_data && self.size.is_some_and(|given| given != size) {
+            let detail = format!("the size given is {}, the streams have {size}", self.size.unwrap_or_default());
+            return Err(Error::misuse(Misuse::Data, detail));
+        }
+        let (facts, link) = self.facts(&plan, &members, has_data)?;
+        self.tar.start(&facts.header(self.name, &link, size))?;
+        self.pieces(source, &members[0])?;
+        for member in &members[1..] {
+            let name = [self.name, b":", &member.stream_name].concat();
+            self.tar.start(&facts.stream_header(&name, member.size))?;
+            self.pieces(source, member)?;
+        }
+        Ok(())
+    }
+
+    fn scan<S: StreamSource>(&mut self, source: &mut S) -> Result<Scan> {
+        let mut plan = Vec::new();
+        let mut members = vec![Member::default()];
+        let mut open: Option<(usize, Collector)> = None;
+        let (mut has_main, mut inline) = (false, 0_u64);
+        loop {
+            let mark = source.mark();
+            let Some(header) = source.next()? else { break };
+            self.limits.check(Limit::SparseRanges, plan.len() as u64)?;
+            if header.id == StreamId::SPARSE_BLOCK {
+                if open.is_none() && !has_main {
+                    has_main = true;
+                    open = Some((0, Collector::default()));
+                }
+                if let Some((index, collector)) = &mut open {
+                    if collector.push(&header) {
+                        self.limits.check(Limit::MemberBytes, collector.size())?;
+                        let offset = header.sparse_offset.unwrap_or(0);
+                        members[*index].pieces.push((mark, offset));
+                        members[*index].size = collector.size();
+                        plan.push(PlannedStream { header, body: Body::Member { index: *index, offset } });
+                        source.pass_over()?;
+                        continue;
+                    }
+                }
+                open = None;
+            } else {
+                open = None;
+                let stream_name = member_stream_name(&header.name);
+                let index = match header.id {
+                    StreamId::DATA if !has_main && header.name.is_empty() => {
+                        has_main = true;
+                        Some(0)
+                    }
+                    StreamId::ALTERNATE_DATA if stream_name.is_some() => {
+                        members.push(Member { stream_name: stream_name.unwrap_or_default(), ..Member::default() });
+                        self.limits.check(Limit::Streams, members.len() as u64 - 1)?;
+                        Some(members.len() - 1)
+                    }
+                    _ => None,
+                };
+                if let Some(index) = index {
+                    self.limits.check(Limit::MemberBytes, header.size)?;
+                    members[index].size = header.size;
+                    members[index].pieces.push((mark, 0));
+                    if header.is_sparse() && header.size == 0 {
+                        open = Some((index, Collector::default()));
+                    }
+                    plan.push(PlannedStream { header, body: Body::Member { index, offset: 0 } });
+                    source.pass_over()?;
+                    continue;
+                }
+            }
+            let max = match header.id {
+                StreamId::SECURITY_DATA => self.limits.security_descriptor,
+                StreamId::EA_DATA => self.limits.extended_attributes,
+                StreamId::REPARSE_DATA => self.limits.reparse_point,
+                _ => INLINE,
+            };
+            inline = inline.saturating_add(header.data_size());
+            if header.data_size() > max || inline > INLINE {
+                return Err(Error::limit(Limit::PaxBody, inline.max(header.data_size()), max.min(INLINE)));
+            }
+            let body = Body::Inline(source.body(max)?);
+            plan.push(PlannedStream { header, body });
+        }
+        Ok(Scan { plan, members })
+    }
+
+    /// The header of the entry, and its link name.
+    fn facts(&self, plan: &[PlannedStream], members: &[Member], has_data: bool) -> Result<(Facts, Vec<u8>)> {
+        let first = |id| {
+            plan.iter().find_map(|stream| match &stream.body {
+                Body::Inline(bytes) if stream.header.id == id => Some(bytes.as_slice()),
+                _ => None,
+            })
+        };
+        let mut facts = Facts::new(self.info);
+        let mut entry = LayerEntry::new(self.name, EntryKind::File);
+        entry.size = members[0].size;
+        if has_data {
+            facts.mode |= MODE_REGULAR;
+            // A directory with data can only be carried as a file; its attributes say what it is.
+            if members[0].size > 0 {
+                facts.typeflag = typeflag::FILE;
+            }
+        }
+        if let Some(sd) = first(StreamId::SECURITY_DATA) {
+            facts.set_security_descriptor(sd);
+            entry.security_descriptor = Some(sd.to_vec());
+        }
+        let mut link = Vec::new();
+        if let Some(raw) = first(StreamId::REPARSE_DATA) {
+            entry.reparse_point = Some(raw.to_vec());
+            let mut carried = false;
+            if let Ok((target, junction)) = ReparsePoint::parse(raw.to_vec()).and_then(|p| link_target(&p)) {
+                if members[0].size == 0 && !target.contains(&0) {
+                    facts.mode |= MODE_SYMLINK;
+                    facts.typeflag = typeflag::SYMLINK;
+                    if junction {
+                        facts.set(keys::MOUNT_POINT, b"1".to_vec());
+                    }
+                    carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
+                    link = target;
+                }
+            }
+            if !carried {
+                facts.set(keys::REPARSE, BASE64.encode(raw).into_bytes());
+            }
+        }
+        let ea_data = first(StreamId::EA_DATA);
+        if let Some(bytes) = ea_data {
+            self.extended_attributes(bytes, &mut facts, &mut entry);
+        }
+        self.times(&mut facts);
+        entry.object_id = first(StreamId::OBJECT_ID).map(<[u8]>::to_vec);
+        let streams: Vec<_> =
+            members[1..].iter().map(|m| NamedStream { name: m.stream_name.clone(), size: m.size }).collect();
+        // What a reader would make of the records above, without this one.
+        let derived = LayerEntry { object_id: None, ..entry.clone() };
+        let data_follows = facts.typeflag == typeflag::FILE;
+        if plan::usual(&derived, &streams, data_follows).ok().as_deref() != Some(plan) {
+            facts.set(keys::STREAMS, plan::to_text(plan, &entry, ea_data).into_bytes());
+        }
+        Ok((facts, link))
+    }
+
+    fn extended_attributes(&self, bytes: &[u8], facts: &mut Facts, entry: &mut LayerEntry) {
+        let list = ea::decode(bytes).unwrap_or_default();
+        let mut kept = list.clone();
+        kept.reverse();
+        kept.sort_by(|a, b| a.name.cmp(&b.name));
+        kept.dedup_by(|later, first| later.name == first.name);
+        let mut carried = !list.is_empty() && kept == list && list.iter().all(|attribute| attribute.flags == 0);
+        carried &= ea::encode(&list).is_ok_and(|encoded| encoded == bytes);
+        for attribute in &kept {
+            let key = [keys::EXTENDED_ATTRIBUTE, &attribute.name].concat();
+            if crate::tar::pax::valid(&key, b"") {
+                facts.records.push((key, BASE64.encode(&attribute.value).into_bytes()));
+            } else {
+                carried = false;
+            }
+        }
+        if !carried {
+            facts.set(keys::EA_DATA, BASE64.encode(bytes).into_bytes());
+        }
+        entry.extended_attributes = list;
+    }
+
+    fn times(&self, facts: &mut Facts) {
+        let info = self.info;
+        let times = [info.creation_time, info.last_access_time, info.last_write_time, info.change_time];
+        let kept = |time: Option<FileTime>| time.is_none_or(|t| read_time(written_time(t)) == Some(t));
+        if !times.into_iter().all(kept) || info.last_write_time.is_none() {
+            let text = times.map(|time| time.map_or_else(|| "-".to_owned(), |t| t.0.to_string()));
+            facts.set(keys::TIMES, text.join(" ").into_bytes());
+        }
+    }
+
+    fn pieces<S: StreamSource>(&mut self, source: &mut S, member: &Member) -> Result<()> {
+        let mut position = 0;
+        for &(mark, offset) in &member.pieces {
+            source.rewind(mark)?;
+            let length = source.next()?.map_or(0, |header| header.data_size());
+            zeros(self.tar, offset - position)?;
+            copy(source, self.tar)?;
+            position = offset + length;
+        }
+        zeros(self.tar, member.size - position)
+    }
+}

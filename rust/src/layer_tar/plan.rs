@@ -1,0 +1,271 @@
+//! The streams of one entry in order, and where the bytes of each are: the bridge between backup streams and members.
+//!
+//! A plan is what a backup stream is made from on the way out, and what it is compared with on the way in: only where
+//! the records of a tar would give another plan is it written down (`WINLAYERS.streams`).
+
+use super::entry::LayerEntry;
+use super::keys::BASE64;
+use crate::backup_stream::{StreamHeader, StreamId, stream_attributes};
+use crate::error::{Error, Format, Limit, Result};
+use crate::limits::Limits;
+use crate::nt::{ea, name};
+use base64::Engine;
+
+/// Where the data of a stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// Here.
+    Inline(Vec<u8>),
+    /// In a member: 0 is the entry's own, 1 its first named stream, and so on.
+    Member {
+        /// Which one.
+        index: usize,
+        /// Where in its data, in bytes.
+        offset: u64,
+    },
+}
+
+/// One stream of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PlannedStream {
+    /// Its header as on the wire.
+    pub header: StreamHeader,
+    /// Where its data is.
+    pub body: Body,
+}
+
+impl PlannedStream {
+    pub(super) fn inline(id: StreamId, bytes: Vec<u8>) -> Self {
+        PlannedStream { header: StreamHeader::new(id, bytes.len() as u64), body: Body::Inline(bytes) }
+    }
+}
+
+/// The plan that follows from the fields of an entry alone: SECURITY, EA, REPARSE, OBJECT_ID, DATA, named streams.
+pub(super) fn usual(entry: &LayerEntry, streams: &[super::NamedStream], has_data: bool) -> Result<Vec<PlannedStream>> {
+    let mut plan = Vec::new();
+    if let Some(sd) = entry.security_descriptor.as_ref().filter(|sd| !sd.is_empty()) {
+        plan.push(PlannedStream::inline(StreamId::SECURITY_DATA, sd.clone()));
+    }
+    if !entry.extended_attributes.is_empty() {
+        plan.push(PlannedStream::inline(StreamId::EA_DATA, ea::encode(&entry.extended_attributes)?));
+    }
+    if let Some(reparse) = &entry.reparse_point {
+        plan.push(PlannedStream::inline(StreamId::REPARSE_DATA, reparse.clone()));
+    }
+    if let Some(id) = &entry.object_id {
+        plan.push(PlannedStream::inline(StreamId::OBJECT_ID, id.clone()));
+    }
+    if has_data {
+        let mut header = StreamHeader::new(StreamId::DATA, entry.size);
+        if let Some(ranges) = &entry.sparse_ranges {
+            (header.size, header.attributes) = (0, stream_attributes::SPARSE);
+            plan.push(PlannedStream { header, body: Body::Member { index: 0, offset: 0 } });
+            plan.extend(ranges.iter().map(|range| block(0, range.offset, range.length)));
+            // An empty sparse file has no blocks at all; another ends with a block that tells its length.
+            if entry.size > 0 && ranges.last().is_none_or(|range| range.length > 0) {
+                plan.push(block(0, entry.size, 0));
+            }
+        } else {
+            plan.push(PlannedStream { header, body: Body::Member { index: 0, offset: 0 } });
+        }
+    }
+    for (i, stream) in streams.iter().enumerate() {
+        plan.push(alternate(&stream.name, stream.size, i + 1));
+    }
+    Ok(plan)
+}
+
+pub(super) fn block(index: usize, offset: u64, length: u64) -> PlannedStream {
+    PlannedStream { header: StreamHeader::sparse_block(offset, length), body: Body::Member { index, offset } }
+}
+
+pub(super) fn alternate(stream: &[u8], size: u64, index: usize) -> PlannedStream {
+    let header = StreamHeader { name: wire_name(stream), ..StreamHeader::new(StreamId::ALTERNATE_DATA, size) };
+    PlannedStream { header, body: Body::Member { index, offset: 0 } }
+}
+
+/// `:name:$DATA` for the stream name of a member; bytes that are no WTF-8 become U+FFFD, as in Go.
+pub(super) fn wire_name(stream: &[u8]) -> Vec<u16> {
+    let units =
+        name::utf16_from_wtf8(stream).unwrap_or_else(|| String::from_utf8_lossy(stream).encode_utf16().collect());
+    let colon = u16::from(b':');
+    [colon].into_iter().chain(units).chain(":$DATA".encode_utf16()).collect()
+}
+
+/// The member's stream name for `:name:$DATA`, when it gives the same wire name back and names one file only.
+pub(super) fn member_stream_name(wire: &[u16]) -> Option<Vec<u8>> {
+    let inner = wire.strip_prefix(&[u16::from(b':')])?;
+    let suffix: Vec<u16> = ":$DATA".encode_utf16().collect();
+    let inner = inner.strip_suffix(suffix.as_slice())?;
+    let odd = |unit: &u16| [u16::from(b':'), u16::from(b'/'), u16::from(b'\\'), 0].contains(unit);
+    if inner.is_empty() || inner.iter().any(odd) { None } else { Some(name::wtf8_from_utf16(inner)) }
+}
+
+/// Which record of the tar holds the body of a stream.
+fn place(stream: &PlannedStream, entry: &LayerEntry, ea_data: Option<&[u8]>, used: &mut [bool; 3]) -> &'static str {
+    let Body::Inline(bytes) = &stream.body else { return "member" };
+    let candidates = [
+        (StreamId::SECURITY_DATA, entry.security_descriptor.as_deref(), "sd"),
+        (StreamId::EA_DATA, ea_data, "ea"),
+        (StreamId::REPARSE_DATA, entry.reparse_point.as_deref(), "reparse"),
+    ];
+    for (i, (id, value, word)) in candidates.into_iter().enumerate() {
+        if stream.header.id == id && !used[i] && value == Some(bytes.as_slice()) {
+            used[i] = true;
+            return word;
+        }
+    }
+    "inline"
+}
+
+/// Writes a plan as text: streams joined by `;`, each `id,attributes,name,place[,more]`.
+pub(super) fn to_text(plan: &[PlannedStream], entry: &LayerEntry, ea_data: Option<&[u8]>) -> String {
+    use std::fmt::Write;
+    let mut text = String::new();
+    let mut used = [false; 3];
+    for stream in plan {
+        if !text.is_empty() {
+            text.push(';');
+        }
+        let header = &stream.header;
+        let in_member = matches!(stream.body, Body::Member { .. });
+        // The name of a member's stream is that of the member.
+        let name = if in_member && header.id == StreamId::ALTERNATE_DATA { &[][..] } else { &header.name };
+        let name: Vec<u8> = name.iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        let word = place(stream, entry, ea_data, &mut used);
+        let _ = write!(text, "{},{},{},", header.id.0, header.attributes, BASE64.encode(name));
+        let _ = match &stream.body {
+            Body::Inline(bytes) if word == "inline" => {
+                write!(text, "inline,{},{}", header.sparse_offset.unwrap_or(0), BASE64.encode(bytes))
+            }
+            Body::Inline(_) => write!(text, "{word}"),
+            Body::Member { index, offset } if header.sparse_offset.is_some() => {
+                write!(text, "block,{index},{offset},{}", header.data_size())
+            }
+            Body::Member { index, .. } => write!(text, "member,{index},{}", header.size),
+        };
+    }
+    text
+}
+
+/// Reads a plan back; `streams` are the named streams found so far, whose names it needs.
+pub(super) struct PlanText<'a> {
+    pub text: &'a str,
+    pub limits: &'a Limits,
+}
+
+impl PlanText<'_> {
+    pub fn parse(&self, entry: &LayerEntry, ea_data: Option<&[u8]>) -> Result<Vec<PlannedStream>> {
+        let mut plan = Vec::new();
+        if self.text.is_empty() {
+            return Ok(plan);
+        }
+        for item in self.text.split(';') {
+            plan.push(self.item(item, entry, ea_data)?);
+            self.limits.check(Limit::SparseRanges, plan.len() as u64)?;
+        }
+        Ok(plan)
+    }
+
+    fn item(&self, item: &str, entry: &LayerEntry, ea_data: Option<&[u8]>) -> Result<PlannedStream> {
+        let wrong = || {
+            let start: String = item.chars().take(64).collect();
+            Error::format(Format::LayerTar, "WINLAYERS.streams", "id,attributes,name,place", format!("\"{start}\""))
+        };
+        let fields: Vec<&str> = item.splitn(8, ',').collect();
+        let [id, attributes, name, word, rest @ ..] = fields.as_slice() else { return Err(wrong()) };
+        let name = BASE64.decode(name).ok().filter(|n| n.len() % 2 == 0).ok_or_else(wrong)?;
+        self.limits.check(Limit::Path, name.len() as u64 / 2)?;
+        let mut header = StreamHeader {
+            id: StreamId(id.parse().map_err(|_| wrong())?),
+            attributes: attributes.parse().map_err(|_| wrong())?,
+            size: 0,
+            name: name.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect(),
+            sparse_offset: None,
+        };
+        let is_block = header.id == StreamId::SPARSE_BLOCK;
+        let number = |text: &str| text.parse::<u64>().ok().filter(|&n| i64::try_from(n).is_ok()).ok_or_else(wrong);
+        let body = match (*word, rest) {
+            ("sd", []) => Body::Inline(entry.security_descriptor.clone().ok_or_else(wrong)?),
+            ("ea", []) => Body::Inline(ea_data.ok_or_else(wrong)?.to_vec()),
+            ("reparse", []) => Body::Inline(entry.reparse_point.clone().ok_or_else(wrong)?),
+            ("inline", [offset, data]) => {
+                header.sparse_offset = if is_block { Some(offset.parse().map_err(|_| wrong())?) } else { None };
+                Body::Inline(BASE64.decode(data).map_err(|_| wrong())?)
+            }
+            ("member", [index, size]) if !is_block => {
+                header.size = number(size)?;
+                Body::Member { index: index.parse().map_err(|_| wrong())?, offset: 0 }
+            }
+            ("block", [index, offset, length]) if is_block => {
+                let offset = number(offset)?;
+                header = StreamHeader {
+                    attributes: header.attributes,
+                    name: header.name,
+                    ..StreamHeader::sparse_block(offset, number(length)?)
+                };
+                Body::Member { index: index.parse().map_err(|_| wrong())?, offset }
+            }
+            _ => return Err(wrong()),
+        };
+        if let Body::Inline(bytes) = &body {
+            header.size = bytes.len() as u64 + if is_block { 8 } else { 0 };
+        }
+        if is_block && header.sparse_offset.is_none() {
+            return Err(wrong());
+        }
+        Ok(PlannedStream { header, body })
+    }
+}
+
+/// Takes into an entry what only a recorded plan tells: sparse ranges and object id.
+pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
+    let mut ranges = Vec::new();
+    let mut blocks = false;
+    for stream in plan {
+        match &stream.body {
+            Body::Member { index: 0, offset } if stream.header.sparse_offset.is_some() => {
+                blocks = true;
+                let length = stream.header.data_size();
+                if length > 0 {
+                    ranges.push(crate::tar::SparseRange { offset: *offset, length });
+                }
+            }
+            Body::Inline(bytes) if stream.header.id == StreamId::OBJECT_ID && entry.object_id.is_none() => {
+                entry.object_id = Some(bytes.clone());
+            }
+            _ => {}
+        }
+    }
+    if blocks {
+        entry.sparse_ranges = Some(ranges);
+    }
+}
+
+/// Checks that a recorded plan tells all data of the members (`sizes`: the entry, then its named streams), each byte
+/// once and in order.
+pub(super) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
+    let wrong = |expected: String, found: String| Error::format(Format::LayerTar, "WINLAYERS.streams", expected, found);
+    // Where the next block of each member may begin; `None` before its first piece, and past its end when complete.
+    let mut next: Vec<Option<u64>> = vec![None; sizes.len()];
+    for stream in plan {
+        let Body::Member { index, offset } = stream.body else { continue };
+        let Some((size, next)) = sizes.get(index).zip(next.get_mut(index)) else {
+            return Err(wrong(format!("at most {} members", sizes.len()), format!("member {index}")));
+        };
+        let is_block = stream.header.sparse_offset.is_some();
+        let end = offset.saturating_add(stream.header.data_size());
+        let complete = if is_block { end == *size && stream.header.data_size() == 0 } else { end == *size && end > 0 };
+        if !is_block && (next.is_some() || end != *size && end != 0) || offset < next.unwrap_or(0) || end > *size {
+            return Err(wrong(format!("ordered pieces of {size} bytes"), format!("{offset} to {end}")));
+        }
+        *next = Some(if complete { u64::MAX } else { end });
+    }
+    for (index, (next, size)) in next.iter().zip(sizes).enumerate() {
+        let told = next.is_some_and(|next| next >= *size) || next.is_none() && index == 0 && *size == 0;
+        if !told {
+            return Err(wrong(format!("all {size} bytes of member {index}"), "fewer".to_owned()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,304 @@
+//! A layer tar as entries, one after the other.
+
+use super::decode::{self, Decoded};
+use super::entry::{LayerEntry, NamedStream};
+use super::stream::BackupStream;
+use crate::error::{Error, Format, Limit, Result};
+use crate::limits::Limits;
+use crate::policy::Policy;
+use crate::tar::{self, Expander, Piece, ReadAt, Source, SparseRange};
+use std::sync::Arc;
+
+/// Where the data of a member lies in a source that can be read anywhere.
+#[derive(Debug, Clone)]
+pub struct DataPlace {
+    position: u64,
+    stored: u64,
+    size: u64,
+    sparse: Option<Arc<[SparseRange]>>,
+}
+
+impl DataPlace {
+    fn of(member: &tar::Member) -> Self {
+        DataPlace {
+            position: member.data_position,
+            stored: member.size,
+            size: member.real_size,
+            sparse: member.sparse.as_deref().map(Arc::from),
+        }
+    }
+
+    /// Bytes of data, holes included.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Reads some bytes at `offset` of the data; 0 at its end.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] when the source ends first.
+    pub fn read_at(&self, source: &dyn ReadAt, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let mut n = buf.len().min(left);
+        if n == 0 {
+            return Ok(0);
+        }
+        let mut stored_at = offset;
+        if let Some(ranges) = &self.sparse {
+            // Data before `offset` in the archive: whole ranges before it, and part of the one it lies in.
+            let i = ranges.partition_point(|range| range.offset + range.length <= offset);
+            let before: u64 = ranges[..i].iter().map(|range| range.length).sum();
+            let hole = match ranges.get(i) {
+                Some(range) if range.offset <= offset => {
+                    n = n.min(usize::try_from(range.offset + range.length - offset).unwrap_or(usize::MAX));
+                    stored_at = before + (offset - range.offset);
+                    None
+                }
+                Some(range) => Some(range.offset - offset),
+                None => Some(self.size - offset),
+            };
+            if let Some(hole) = hole {
+                n = n.min(usize::try_from(hole).unwrap_or(usize::MAX));
+                buf[..n].fill(0);
+                return Ok(n);
+            }
+        }
+        debug_assert!(stored_at < self.stored);
+        loop {
+            match source.read_at(&mut buf[..n], self.position + stored_at) {
+                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(tar::from_io(e)),
+                Ok(0) => {
+                    let error = Error::format(Format::Tar, "data", "more bytes", "the end");
+                    return Err(error.at(self.position + stored_at));
+                }
+                Ok(got) => return Ok(got),
+            }
+        }
+    }
+}
+
+/// The unnamed data of an entry, or one of its named streams.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Part {
+    /// The stream name without its colon; `None` is the unnamed data.
+    pub stream: Option<Vec<u8>>,
+    /// Bytes of data, holes included.
+    pub size: u64,
+}
+
+/// An entry of a source that can be read anywhere, with the places of its data.
+pub struct Found {
+    /// The entry, its named streams included.
+    pub entry: LayerEntry,
+    /// Whether it has unnamed data, even of no bytes.
+    pub has_data: bool,
+    /// The unnamed data first (empty where there is none), then the named streams.
+    pub places: Vec<DataPlace>,
+}
+
+struct Pending {
+    decoded: Decoded,
+    place: DataPlace,
+}
+
+/// Reads the entries of an uncompressed layer tar.
+///
+/// ```
+/// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerReader, LayerWriter};
+/// use winlayers::tar::Source;
+/// let mut writer = LayerWriter::new(Vec::new(), Default::default());
+/// writer.add(&LayerEntry::new("Files", EntryKind::Directory), vec![])?;
+/// let tar = writer.finish()?;
+///
+/// let mut reader = LayerReader::new(Source::memory(tar), Default::default(), &Default::default())?;
+/// assert_eq!(reader.next_entry()?.unwrap().name, b"Files");
+/// assert!(reader.next_entry()?.is_none());
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+pub struct LayerReader {
+    tar: tar::Reader,
+    policy: Policy,
+    limits: Limits,
+    pending: Option<Result<Pending>>,
+    current: Option<Current>,
+    zeros: Vec<u8>,
+}
+
+/// The entry that a forward-only reader stands at.
+struct Current {
+    name: Vec<u8>,
+    started: bool,
+    has_data: bool,
+    streams: u64,
+    data: Expander,
+}
+
+impl LayerReader {
+    /// A reader at the start of an uncompressed tar.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn new(source: Source, policy: Policy, limits: &Limits) -> Result<Self> {
+        let tar = tar::Reader::new(source, limits)?;
+        Ok(LayerReader { tar, policy, limits: limits.clone(), pending: None, current: None, zeros: vec![0; 64 << 10] })
+    }
+
+    /// Offset in the tar of the next byte.
+    #[must_use]
+    pub fn position(&self) -> u64 {
+        self.tar.position()
+    }
+
+    /// The source, when it can be read anywhere.
+    #[must_use]
+    pub fn random_source(&self) -> Option<Arc<dyn ReadAt>> {
+        match self.tar.source() {
+            Source::Random(bytes) => Some(Arc::clone(bytes)),
+            Source::Stream(_) => None,
+        }
+    }
+
+    /// What follows the end of the archive, a chunk at a time; empty at the end of the source.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn rest(&mut self) -> Result<&[u8]> {
+        self.tar.rest()
+    }
+
+    /// Takes `n` bytes that [`LayerReader::rest`] showed.
+    pub fn consume_rest(&mut self, n: usize) {
+        self.tar.consume_rest(n);
+    }
+
+    /// The next entry with all its named streams: reads the headers ahead, and no data. For random sources.
+    ///
+    /// After an error in the records of a member (not in the framing) the next call goes on behind that member.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Limit`], [`Error::Refused`], [`Error::Io`].
+    pub fn next_found(&mut self) -> Result<Option<Found>> {
+        let Some(Pending { decoded, place }) = self.next_pending()? else { return Ok(None) };
+        let mut places = vec![place];
+        let mut streams = Vec::new();
+        loop {
+            match self.tar.advance() {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(error) => {
+                    self.pending = Some(Err(error));
+                    break;
+                }
+            }
+            let member = self.tar.member();
+            let Some(stream) = decode::stream_of(member, &decoded.entry.name) else {
+                self.pending = Some(self.decode_member());
+                break;
+            };
+            streams.push(NamedStream { name: stream.to_vec(), size: member.real_size });
+            self.limits.check(Limit::Streams, streams.len() as u64).map_err(|e| e.in_member(&decoded.entry.name))?;
+            places.push(DataPlace::of(member));
+        }
+        let has_data = decoded.has_data;
+        Ok(Some(Found { entry: decoded.complete(streams, &self.limits)?, has_data, places }))
+    }
+
+    /// The next entry, over data that was not read. On a forward-only source its named streams are not known yet.
+    ///
+    /// # Errors
+    /// As [`LayerReader::next_found`].
+    pub fn next_entry(&mut self) -> Result<Option<LayerEntry>> {
+        while self.next_part()?.is_some() {}
+        self.current = None;
+        let Some(Pending { decoded, place }) = self.next_pending()? else { return Ok(None) };
+        let has_data = decoded.has_data;
+        let entry = decoded.partial(&self.limits)?;
+        let ranges = place.sparse.as_deref().map(<[_]>::to_vec);
+        self.current = Some(Current {
+            name: entry.name.clone(),
+            started: false,
+            has_data,
+            streams: 0,
+            data: expander(ranges, place.size),
+        });
+        Ok(Some(entry))
+    }
+
+    /// Goes to the next part of the current entry: its unnamed data, then its named streams in the order of the tar.
+    ///
+    /// # Errors
+    /// As [`LayerReader::next_found`].
+    pub fn next_part(&mut self) -> Result<Option<Part>> {
+        let Some(current) = &mut self.current else { return Ok(None) };
+        if !std::mem::replace(&mut current.started, true) && current.has_data {
+            return Ok(Some(Part { stream: None, size: current.data.size() }));
+        }
+        if self.pending.is_some() || !self.tar.advance()? {
+            return Ok(None);
+        }
+        let member = self.tar.member();
+        let Some(stream) = decode::stream_of(member, &current.name) else {
+            self.pending = Some(self.decode_member());
+            return Ok(None);
+        };
+        current.streams += 1;
+        self.limits.check(Limit::Streams, current.streams).map_err(|e| e.in_member(&current.name))?;
+        current.data = expander(member.sparse.clone(), member.real_size);
+        Ok(Some(Part { stream: Some(stream.to_vec()), size: member.real_size }))
+    }
+
+    /// The next bytes of the current part, holes as zeros; empty at its end.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when the source ends first, [`Error::Io`].
+    pub fn data(&mut self) -> Result<&[u8]> {
+        let Some(current) = &self.current else { return Ok(&[]) };
+        match current.data.peek() {
+            Piece::End => Ok(&[]),
+            Piece::Hole(n) => Ok(&self.zeros[..self.zeros.len().min(usize::try_from(n).unwrap_or(usize::MAX))]),
+            Piece::Data(n) => {
+                let chunk = self.tar.data()?;
+                Ok(&chunk[..chunk.len().min(usize::try_from(n).unwrap_or(usize::MAX))])
+            }
+        }
+    }
+
+    /// Takes `n` bytes that [`LayerReader::data`] showed.
+    pub fn consume(&mut self, n: usize) {
+        let Some(current) = &mut self.current else { return };
+        if matches!(current.data.peek(), Piece::Data(_)) {
+            self.tar.consume(n);
+        }
+        current.data.advance(n as u64);
+    }
+
+    /// The backup stream of an entry that [`LayerReader::next_entry`] returned just now, read in one pass.
+    ///
+    /// # Errors
+    /// What encoding its extended attributes gives.
+    pub fn backup_stream(&self, entry: &LayerEntry) -> Result<BackupStream> {
+        BackupStream::new(entry, self.current.as_ref().is_some_and(|current| current.has_data))
+    }
+
+    fn next_pending(&mut self) -> Result<Option<Pending>> {
+        if let Some(pending) = self.pending.take() {
+            return pending.map(Some);
+        }
+        if !self.tar.advance()? {
+            return Ok(None);
+        }
+        self.decode_member().map(Some)
+    }
+
+    fn decode_member(&self) -> Result<Pending> {
+        let member = self.tar.member();
+        let decoded = decode::decode(member, &self.policy, &self.limits)?;
+        Ok(Pending { decoded, place: DataPlace::of(member) })
+    }
+}
+
+fn expander(ranges: Option<Vec<SparseRange>>, size: u64) -> Expander {
+    Expander::new(ranges.unwrap_or_else(|| vec![SparseRange { offset: 0, length: size }]), size)
+}

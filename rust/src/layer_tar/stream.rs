@@ -1,0 +1,266 @@
+//! The backup stream of an entry, made while its data is read.
+
+use super::entry::LayerEntry;
+use super::plan::{self, Body, PlannedStream};
+use super::reader::{DataPlace, LayerReader};
+use crate::error::{Error, Format, Result};
+use crate::tar::ReadAt;
+use std::collections::VecDeque;
+use std::io::{Read, Seek, SeekFrom, Write};
+use tempfile::SpooledTempFile;
+
+/// Data of the members of one entry, read in the order of its plan.
+pub trait MemberData {
+    /// Reads some bytes of a member at `offset`; 0 at its end. Offsets of one member ascend without gaps.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Io`].
+    fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize>;
+
+    /// The next named stream that no plan told of: its name and size.
+    ///
+    /// # Errors
+    /// As [`MemberData::read_member`].
+    fn next_stream(&mut self) -> Result<Option<(Vec<u8>, u64)>>;
+}
+
+/// Members that can be read anywhere.
+pub struct RandomData<'a> {
+    /// The archive.
+    pub source: &'a dyn ReadAt,
+    /// The places of the members.
+    pub places: &'a [DataPlace],
+}
+
+impl MemberData for RandomData<'_> {
+    fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        self.places.get(index).map_or(Ok(0), |place| place.read_at(self.source, offset, buf))
+    }
+
+    fn next_stream(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
+        Ok(None)
+    }
+}
+
+/// Members that come by once. Where the recorded order is another one than that of the tar, they are spooled: up to
+/// 1 MiB each in memory, more in an unlinked temporary file.
+pub struct ForwardData<'a> {
+    /// The reader, at the entry.
+    pub reader: &'a mut LayerReader,
+    /// What has to last from one read to the next.
+    pub state: &'a mut ForwardState,
+}
+
+/// See [`ForwardData`].
+#[derive(Default)]
+pub struct ForwardState {
+    reached: Option<usize>,
+    spooled: Option<Vec<SpooledTempFile>>,
+}
+
+const SPOOL_IN_MEMORY: usize = 1 << 20;
+
+impl ForwardData<'_> {
+    fn spool_all(&mut self) -> Result<Vec<SpooledTempFile>> {
+        let mut files = Vec::new();
+        while let Some(part) = self.reader.next_part()? {
+            if part.stream.is_some() && files.is_empty() {
+                files.push(SpooledTempFile::new(0));
+            }
+            let mut file = SpooledTempFile::new(SPOOL_IN_MEMORY);
+            loop {
+                let chunk = self.reader.data()?;
+                if chunk.is_empty() {
+                    break;
+                }
+                file.write_all(chunk).map_err(|e| Error::io("write", None, e))?;
+                let n = chunk.len();
+                self.reader.consume(n);
+            }
+            files.push(file);
+        }
+        Ok(files)
+    }
+}
+
+impl MemberData for ForwardData<'_> {
+    fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        if let Some(files) = &mut self.state.spooled {
+            let Some(file) = files.get_mut(index) else { return Ok(0) };
+            file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("seek", None, e))?;
+            return file.read(buf).map_err(|e| Error::io("read", None, e));
+        }
+        while self.state.reached.is_none_or(|reached| reached < index) {
+            let Some(part) = self.reader.next_part()? else { return Ok(0) };
+            let next = self.state.reached.map_or(0, |reached| reached + 1);
+            // An entry without unnamed data begins with its first named stream.
+            self.state.reached = Some(if part.stream.is_some() { next.max(1) } else { next });
+        }
+        let chunk = self.reader.data()?;
+        let n = chunk.len().min(buf.len());
+        buf[..n].copy_from_slice(&chunk[..n]);
+        self.reader.consume(n);
+        Ok(n)
+    }
+
+    fn next_stream(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
+        if self.state.spooled.is_some() {
+            return Ok(None);
+        }
+        loop {
+            let Some(part) = self.reader.next_part()? else { return Ok(None) };
+            let next = self.state.reached.map_or(0, |reached| reached + 1);
+            if let Some(name) = part.stream {
+                self.state.reached = Some(next.max(1));
+                return Ok(Some((name, part.size)));
+            }
+            self.state.reached = Some(next);
+        }
+    }
+}
+
+/// Makes the backup stream of one entry, a piece at a time.
+pub struct BackupStream {
+    plan: VecDeque<PlannedStream>,
+    /// Header and inline bytes that were not handed out yet.
+    bytes: Vec<u8>,
+    bytes_at: usize,
+    /// The member piece that is being copied: which member, where, up to where.
+    copying: Option<(usize, u64, u64)>,
+    /// How far each member was read.
+    positions: Vec<u64>,
+    sizes: Option<Vec<u64>>,
+    recorded: bool,
+    in_tar_order: bool,
+    name: Vec<u8>,
+}
+
+impl BackupStream {
+    /// A backup stream at its start. `has_data` tells whether the entry has unnamed data, even of no bytes.
+    ///
+    /// # Errors
+    /// What encoding its extended attributes gives.
+    pub fn new(entry: &LayerEntry, has_data: bool) -> Result<Self> {
+        let streams = entry.streams.as_deref();
+        let recorded = entry.recorded.is_some();
+        let plan = match &entry.recorded {
+            Some(plan) => plan.clone(),
+            None => plan::usual(entry, streams.unwrap_or_default(), has_data)?,
+        };
+        let members = plan.iter().filter_map(|stream| match stream.body {
+            Body::Member { index, .. } => Some(index),
+            Body::Inline(_) => None,
+        });
+        let in_tar_order = members.is_sorted();
+        let sizes = streams.map(|s| [entry.size].into_iter().chain(s.iter().map(|s| s.size)).collect());
+        Ok(BackupStream {
+            plan: plan.into(),
+            bytes: Vec::new(),
+            bytes_at: 0,
+            copying: None,
+            positions: Vec::new(),
+            sizes,
+            recorded,
+            in_tar_order,
+            name: entry.name.clone(),
+        })
+    }
+
+    /// Reads the next bytes; 0 at the end.
+    ///
+    /// # Errors
+    /// [`Error::Format`] when the data does not fit what was recorded about it, [`Error::Io`].
+    pub fn read(&mut self, data: &mut dyn MemberData, buf: &mut [u8]) -> Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            if self.bytes_at < self.bytes.len() {
+                let n = (self.bytes.len() - self.bytes_at).min(buf.len() - done);
+                buf[done..done + n].copy_from_slice(&self.bytes[self.bytes_at..self.bytes_at + n]);
+                self.bytes_at += n;
+                done += n;
+            } else if let Some((index, position, end)) = self.copying.filter(|(_, position, end)| position < end) {
+                let want = usize::try_from(end - position).unwrap_or(usize::MAX).min(buf.len() - done);
+                let n = data.read_member(index, position, &mut buf[done..done + want])?;
+                if n == 0 {
+                    return Err(self.mismatch("all recorded data", format!("the end at {position}")));
+                }
+                self.copying = Some((index, position + n as u64, end));
+                self.positions[index] = position + n as u64;
+                done += n;
+            } else if !self.next_piece(data)? {
+                break;
+            }
+        }
+        Ok(done)
+    }
+
+    /// Whether a forward-only source must be spooled before the first read.
+    pub fn spool(&self, data: &mut ForwardData<'_>) -> Result<()> {
+        if !self.in_tar_order && data.state.spooled.is_none() {
+            data.state.spooled = Some(data.spool_all()?);
+        }
+        Ok(())
+    }
+
+    fn next_piece(&mut self, data: &mut dyn MemberData) -> Result<bool> {
+        self.copying = None;
+        self.bytes.clear();
+        self.bytes_at = 0;
+        let stream = match self.plan.pop_front() {
+            Some(stream) => stream,
+            None => {
+                self.finish(data)?;
+                match data.next_stream()? {
+                    None => return Ok(false),
+                    Some((name, _)) if self.recorded => {
+                        let found = format!("a stream \"{}\" that it does not have", name.escape_ascii());
+                        return Err(self.mismatch("the streams of the tar", found));
+                    }
+                    Some((name, size)) => plan::alternate(&name, size, self.positions.len().max(1)),
+                }
+            }
+        };
+        stream.header.encode(&mut self.bytes);
+        match stream.body {
+            Body::Inline(body) => self.bytes.extend_from_slice(&body),
+            Body::Member { index, offset } => {
+                if index >= self.positions.len() {
+                    self.positions.resize(index + 1, 0);
+                }
+                self.check_hole(data, index, offset)?;
+                self.copying = Some((index, offset, offset.saturating_add(stream.header.data_size())));
+            }
+        }
+        Ok(true)
+    }
+
+    /// Reads the data between two blocks, which must be zeros: it is not handed out.
+    fn check_hole(&mut self, data: &mut dyn MemberData, index: usize, end: u64) -> Result<()> {
+        let mut zeros = [0; 4096];
+        while self.positions[index] < end {
+            let want = usize::try_from(end - self.positions[index]).unwrap_or(usize::MAX).min(zeros.len());
+            let n = data.read_member(index, self.positions[index], &mut zeros[..want])?;
+            if n == 0 {
+                return Err(self.mismatch("all recorded data", format!("the end at {}", self.positions[index])));
+            }
+            if zeros[..n].iter().any(|&b| b != 0) {
+                return Err(self.mismatch("zeros in a hole", format!("data behind {}", self.positions[index])));
+            }
+            self.positions[index] += n as u64;
+        }
+        Ok(())
+    }
+
+    /// At the end of the plan: what is left of each member must be a hole.
+    fn finish(&mut self, data: &mut dyn MemberData) -> Result<()> {
+        let Some(sizes) = self.sizes.take() else { return Ok(()) };
+        for (index, size) in sizes.into_iter().enumerate().take(self.positions.len()) {
+            self.check_hole(data, index, size)?;
+        }
+        Ok(())
+    }
+
+    fn mismatch(&self, expected: &str, found: String) -> Error {
+        Error::format(Format::LayerTar, "WINLAYERS.streams", expected, found).in_member(&self.name)
+    }
+}
