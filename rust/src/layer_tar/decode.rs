@@ -15,6 +15,7 @@ use crate::nt::ea::{self, ExtendedAttribute};
 use crate::nt::filetime::FileTime;
 use crate::nt::path::check_member_name;
 use crate::nt::reparse::{ReparseKind, ReparsePoint};
+use crate::nt::security::SecurityDescriptor;
 use crate::policy::Policy;
 use crate::tar::{Member, PaxRecords, Time, typeflag};
 use base64::Engine;
@@ -89,7 +90,8 @@ impl Decoded {
         let (has_data, size) = (self.has_data, self.entry.size);
         let mut entry = self.partial(limits)?;
         let name = entry.name.clone();
-        if let Some(recorded) = &entry.recorded {
+        if let Some(recorded) = &mut entry.recorded {
+            plan::name_members(recorded, &streams);
             let sizes: Vec<u64> = [size].into_iter().chain(streams.iter().map(|stream| stream.size)).collect();
             plan::validate(recorded, &sizes).map_err(|e| e.in_member(&name))?;
             let usual = plan::usual(&entry, &streams, has_data).map_err(|e| e.in_member(&name))?;
@@ -209,16 +211,11 @@ fn attributes(records: &Records<'_>, entry: &mut LayerEntry) -> Result<()> {
 fn security_descriptor(records: &Records<'_>, limits: &Limits) -> Result<Option<Vec<u8>>> {
     let sd = match (records.raw_sd, records.sddl) {
         (Some(text), _) => decode_base64(text, "MSWINDOWS.rawsd")?,
-        (None, Some(text)) => sddl(text)?,
+        (None, Some(text)) => SecurityDescriptor::from_sddl(utf8(text, "MSWINDOWS.sd")?, None)?.into_raw(),
         (None, None) => return Ok(None),
     };
     limits.check(Limit::SecurityDescriptor, sd.len() as u64)?;
     Ok(Some(sd))
-}
-
-fn sddl(text: &[u8]) -> Result<Vec<u8>> {
-    let _ = utf8(text, "MSWINDOWS.sd")?;
-    Err(Error::Unsupported { operation: "SDDL".into(), reason: "not built yet".into() })
 }
 
 fn extended_attributes(

@@ -2,10 +2,11 @@
 
 use super::entry::LayerEntry;
 use super::plan::{self, Body, PlannedStream};
-use super::reader::{DataPlace, LayerReader};
+use super::reader::{DataPlace, LayerReader, Part};
+use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
 use crate::tar::ReadAt;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
@@ -17,11 +18,11 @@ pub trait MemberData {
     /// [`Error::Format`], [`Error::Io`].
     fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize>;
 
-    /// The next named stream that no plan told of: its name and size.
+    /// Name and size of a named stream that was not known before: they count from 1.
     ///
     /// # Errors
     /// As [`MemberData::read_member`].
-    fn next_stream(&mut self) -> Result<Option<(Vec<u8>, u64)>>;
+    fn stream(&mut self, index: usize) -> Result<Option<(Vec<u8>, u64)>>;
 }
 
 /// Members that can be read anywhere.
@@ -37,7 +38,7 @@ impl MemberData for RandomData<'_> {
         self.places.get(index).map_or(Ok(0), |place| place.read_at(self.source, offset, buf))
     }
 
-    fn next_stream(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
+    fn stream(&mut self, _index: usize) -> Result<Option<(Vec<u8>, u64)>> {
         Ok(None)
     }
 }
@@ -54,19 +55,34 @@ pub struct ForwardData<'a> {
 /// See [`ForwardData`].
 #[derive(Default)]
 pub struct ForwardState {
-    reached: Option<usize>,
-    spooled: Option<Vec<SpooledTempFile>>,
+    /// Which member the reader stands at, and its name and size.
+    reached: Option<(usize, Part)>,
+    spooled: Option<BTreeMap<usize, (Part, SpooledTempFile)>>,
 }
 
 const SPOOL_IN_MEMORY: usize = 1 << 20;
 
 impl ForwardData<'_> {
-    fn spool_all(&mut self) -> Result<Vec<SpooledTempFile>> {
-        let mut files = Vec::new();
-        while let Some(part) = self.reader.next_part()? {
-            if part.stream.is_some() && files.is_empty() {
-                files.push(SpooledTempFile::new(0));
+    /// Goes on to a member; `false` when there is none, or when it was passed.
+    fn reach(&mut self, index: usize) -> Result<bool> {
+        while self.state.reached.as_ref().is_none_or(|(reached, _)| *reached < index) {
+            let Some(part) = self.reader.next_part()? else { return Ok(false) };
+            let next = self.state.reached.as_ref().map_or(0, |(reached, _)| reached + 1);
+            // An entry without unnamed data begins with its first named stream.
+            self.state.reached = Some((if part.stream.is_some() { next.max(1) } else { next }, part));
+        }
+        Ok(self.state.reached.as_ref().is_some_and(|(reached, _)| *reached == index))
+    }
+
+    fn spool_all(&mut self) -> Result<BTreeMap<usize, (Part, SpooledTempFile)>> {
+        let mut files = BTreeMap::new();
+        let mut next = 0;
+        loop {
+            if !self.reach(next)? && self.state.reached.as_ref().is_none_or(|(reached, _)| *reached < next) {
+                return Ok(files);
             }
+            let Some((index, part)) = self.state.reached.clone() else { return Ok(files) };
+            next = index + 1;
             let mut file = SpooledTempFile::new(SPOOL_IN_MEMORY);
             loop {
                 let chunk = self.reader.data()?;
@@ -77,24 +93,20 @@ impl ForwardData<'_> {
                 let n = chunk.len();
                 self.reader.consume(n);
             }
-            files.push(file);
+            files.insert(index, (part, file));
         }
-        Ok(files)
     }
 }
 
 impl MemberData for ForwardData<'_> {
     fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
         if let Some(files) = &mut self.state.spooled {
-            let Some(file) = files.get_mut(index) else { return Ok(0) };
+            let Some((_, file)) = files.get_mut(&index) else { return Ok(0) };
             file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("seek", None, e))?;
             return file.read(buf).map_err(|e| Error::io("read", None, e));
         }
-        while self.state.reached.is_none_or(|reached| reached < index) {
-            let Some(part) = self.reader.next_part()? else { return Ok(0) };
-            let next = self.state.reached.map_or(0, |reached| reached + 1);
-            // An entry without unnamed data begins with its first named stream.
-            self.state.reached = Some(if part.stream.is_some() { next.max(1) } else { next });
+        if !self.reach(index)? {
+            return Ok(0);
         }
         let chunk = self.reader.data()?;
         let n = chunk.len().min(buf.len());
@@ -103,19 +115,15 @@ impl MemberData for ForwardData<'_> {
         Ok(n)
     }
 
-    fn next_stream(&mut self) -> Result<Option<(Vec<u8>, u64)>> {
-        if self.state.spooled.is_some() {
-            return Ok(None);
-        }
-        loop {
-            let Some(part) = self.reader.next_part()? else { return Ok(None) };
-            let next = self.state.reached.map_or(0, |reached| reached + 1);
-            if let Some(name) = part.stream {
-                self.state.reached = Some(next.max(1));
-                return Ok(Some((name, part.size)));
-            }
-            self.state.reached = Some(next);
-        }
+    fn stream(&mut self, index: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        let part = if let Some(files) = &self.state.spooled {
+            files.get(&index).map(|(part, _)| part.clone())
+        } else if self.reach(index)? {
+            self.state.reached.as_ref().map(|(_, part)| part.clone())
+        } else {
+            None
+        };
+        Ok(part.and_then(|part| Some((part.stream?, part.size))))
     }
 }
 
@@ -207,16 +215,28 @@ impl BackupStream {
         self.bytes.clear();
         self.bytes_at = 0;
         let stream = match self.plan.pop_front() {
-            Some(stream) => stream,
+            Some(mut stream) => {
+                // A recorded plan that was read from the front does not know the names of its members yet.
+                if let Body::Member { index: index @ 1.., .. } = stream.body {
+                    if stream.header.id == StreamId::ALTERNATE_DATA && stream.header.name.is_empty() {
+                        let Some((name, _)) = data.stream(index)? else {
+                            return Err(self.mismatch("the streams of the tar", format!("no stream {index}")));
+                        };
+                        stream.header.name = plan::wire_name(&name);
+                    }
+                }
+                stream
+            }
             None => {
                 self.finish(data)?;
-                match data.next_stream()? {
+                let next = self.positions.len().max(1);
+                match data.stream(next)? {
                     None => return Ok(false),
                     Some((name, _)) if self.recorded => {
                         let found = format!("a stream \"{}\" that it does not have", name.escape_ascii());
                         return Err(self.mismatch("the streams of the tar", found));
                     }
-                    Some((name, size)) => plan::alternate(&name, size, self.positions.len().max(1)),
+                    Some((name, size)) => plan::alternate(&name, size, next),
                 }
             }
         };
