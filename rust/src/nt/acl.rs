@@ -177,6 +177,28 @@ impl Ace {
         Ace { ace_type, flags, body: AceBody::Rights { mask, object: None, sid, application_data: Vec::new() } }
     }
 
+    /// Reads the bytes of one entry.
+    ///
+    /// # Errors
+    /// A format error as from [`Acl::parse`], and when bytes follow the entry.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Ace> {
+        let (ace, size) = Ace::parse(bytes, 0)?;
+        if size != bytes.len() {
+            return Err(fault("ACE size", bytes.len().to_string(), size.to_string(), 2));
+        }
+        Ok(ace)
+    }
+
+    /// The binary form.
+    ///
+    /// # Errors
+    /// A format error when it is over 65,535 bytes.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.write(&mut out)?;
+        Ok(out)
+    }
+
     fn parse(bytes: &[u8], offset: usize) -> Result<(Ace, usize)> {
         let ([ace_type, flags, ..], Some(size)) = (bytes, u16_at(bytes, 2)) else {
             return Err(fault("ACE", format!("{ACE_HEADER} bytes"), format!("{} bytes", bytes.len()), offset));

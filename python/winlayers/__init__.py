@@ -1,0 +1,63 @@
+"""Windows container layers for Python: read, write, prove and store them on any system.
+
+>>> import winlayers as wl
+>>> wl.SecurityDescriptor.from_sddl("O:BAG:SYD:(A;;FA;;;BA)").owner
+'S-1-5-32-544'
+"""
+
+from winlayers import exceptions
+from winlayers._native import (
+    Ace,
+    BasicInfo,
+    ExtendedAttribute,
+    FileTime,
+    ReparsePoint,
+    SecurityDescriptor,
+    fold_name,
+)
+from winlayers._values import FileAttributes, SecurityControl
+from winlayers.exceptions import (
+    BackendError,
+    FormatError,
+    HcsError,
+    IntegrityError,
+    LayerExistsError,
+    LayerInUseError,
+    LayerNotFoundError,
+    LimitExceededError,
+    LossWarning,
+    MisuseError,
+    RefusedError,
+    StoreDamagedError,
+    StoreError,
+    UnsupportedOperationError,
+    WinLayersError,
+)
+
+__all__ = [
+    "Ace",
+    "BackendError",
+    "BasicInfo",
+    "ExtendedAttribute",
+    "FileAttributes",
+    "FileTime",
+    "FormatError",
+    "HcsError",
+    "IntegrityError",
+    "LayerExistsError",
+    "LayerInUseError",
+    "LayerNotFoundError",
+    "LimitExceededError",
+    "LossWarning",
+    "MisuseError",
+    "RefusedError",
+    "ReparsePoint",
+    "SecurityControl",
+    "SecurityDescriptor",
+    "StoreDamagedError",
+    "StoreError",
+    "UnsupportedOperationError",
+    "WinLayersError",
+    "exceptions",
+    "fold_name",
+]
