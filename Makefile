@@ -49,8 +49,8 @@ docs: .venv/.native ## Build the API pages of both languages into target/doc and
 coverage: .venv/.native ## Report what the tests reach, of the Rust core and of the Python package
 	tools/coverage.sh
 
-clean: ## Remove all that was built, the virtual environment and the Wine prefix too
-	rm -rf .venv .wine dist target fuzz/target python/winlayers/_native.*.so python/winlayers/_native*.pyd
+clean: ## Remove all that was built, and the virtual environment
+	rm -rf .venv dist target fuzz/target python/winlayers/_native.*.so python/winlayers/_native*.pyd
 
 .venv/.ready: requirements-dev.txt
 	PYTHON='$(PYTHON)' tools/venv.sh

