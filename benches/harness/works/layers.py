@@ -8,7 +8,6 @@ from pathlib import Path
 
 import fold
 import winlayers as wl
-
 from harness import WORK
 from harness.works.standard import Sink, nothing
 

@@ -24,7 +24,7 @@ pub(super) const MODE_DIRECTORY: u32 = 0o040_000;
 pub(super) const MODE_REGULAR: u32 = 0o100_000;
 pub(super) const MODE_SYMLINK: u32 = 0o120_000;
 const IO_REPARSE_TAG_LX_SYMLINK: u32 = 0xa000_001d;
-const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// A FILETIME as the dialect writes it: through 64-bit nanoseconds, which wrap outside 1677 to 2262.
 pub(super) fn written_time(time: FileTime) -> Time {

@@ -80,16 +80,16 @@ impl<W: Write> Encoder<'_, W> {
                     has_main = true;
                     open = Some((0, Collector::default()));
                 }
-                if let Some((index, collector)) = &mut open {
-                    if collector.push(&header) {
-                        self.limits.check(Limit::MemberBytes, collector.size())?;
-                        let offset = header.sparse_offset.unwrap_or(0);
-                        members[*index].pieces.push((mark, offset));
-                        members[*index].size = collector.size();
-                        plan.push(PlannedStream { header, body: Body::Member { index: *index, offset } });
-                        source.pass_over()?;
-                        continue;
-                    }
+                if let Some((index, collector)) = &mut open
+                    && collector.push(&header)
+                {
+                    self.limits.check(Limit::MemberBytes, collector.size())?;
+                    let offset = header.sparse_offset.unwrap_or(0);
+                    members[*index].pieces.push((mark, offset));
+                    members[*index].size = collector.size();
+                    plan.push(PlannedStream { header, body: Body::Member { index: *index, offset } });
+                    source.pass_over()?;
+                    continue;
                 }
                 open = None;
             } else {
@@ -161,16 +161,17 @@ impl<W: Write> Encoder<'_, W> {
         if let Some(raw) = first(StreamId::REPARSE_DATA) {
             entry.reparse_point = Some(raw.to_vec());
             let mut carried = false;
-            if let Ok((target, junction)) = ReparsePoint::parse(raw.to_vec()).and_then(|p| link_target(&p)) {
-                if members[0].size == 0 && !target.contains(&0) {
-                    facts.mode |= MODE_SYMLINK;
-                    facts.typeflag = typeflag::SYMLINK;
-                    if junction {
-                        facts.set(keys::MOUNT_POINT, b"1".to_vec());
-                    }
-                    carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
-                    link = target;
+            if let Ok((target, junction)) = ReparsePoint::parse(raw.to_vec()).and_then(|p| link_target(&p))
+                && members[0].size == 0
+                && !target.contains(&0)
+            {
+                facts.mode |= MODE_SYMLINK;
+                facts.typeflag = typeflag::SYMLINK;
+                if junction {
+                    facts.set(keys::MOUNT_POINT, b"1".to_vec());
                 }
+                carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
+                link = target;
             }
             if !carried {
                 facts.set(keys::REPARSE, BASE64.encode(raw).into_bytes());

@@ -221,10 +221,10 @@ impl PlanText<'_> {
 /// Gives the streams of a recorded plan the names of their members.
 pub(super) fn name_members(plan: &mut [PlannedStream], streams: &[super::NamedStream]) {
     for stream in plan {
-        if let (Body::Member { index, .. }, StreamId::ALTERNATE_DATA) = (&stream.body, stream.header.id) {
-            if let Some(named) = index.checked_sub(1).and_then(|i| streams.get(i)) {
-                stream.header.name = wire_name(&named.name);
-            }
+        if let (Body::Member { index, .. }, StreamId::ALTERNATE_DATA) = (&stream.body, stream.header.id)
+            && let Some(named) = index.checked_sub(1).and_then(|i| streams.get(i))
+        {
+            stream.header.name = wire_name(&named.name);
         }
     }
 }

@@ -217,13 +217,14 @@ impl BackupStream {
         let stream = match self.plan.pop_front() {
             Some(mut stream) => {
                 // A recorded plan that was read from the front does not know the names of its members yet.
-                if let Body::Member { index: index @ 1.., .. } = stream.body {
-                    if stream.header.id == StreamId::ALTERNATE_DATA && stream.header.name.is_empty() {
-                        let Some((name, _)) = data.stream(index)? else {
-                            return Err(self.mismatch("the streams of the tar", format!("no stream {index}")));
-                        };
-                        stream.header.name = plan::wire_name(&name);
-                    }
+                if let Body::Member { index: index @ 1.., .. } = stream.body
+                    && stream.header.id == StreamId::ALTERNATE_DATA
+                    && stream.header.name.is_empty()
+                {
+                    let Some((name, _)) = data.stream(index)? else {
+                        return Err(self.mismatch("the streams of the tar", format!("no stream {index}")));
+                    };
+                    stream.header.name = plan::wire_name(&name);
                 }
                 stream
             }

@@ -52,10 +52,10 @@ pub(super) fn from_pax(pax: &PaxRecords) -> Result<Option<SparseMap>> {
             }
         }
     }
-    if let Some(count) = get(b"GNU.sparse.numblocks") {
-        if decimal(count)?.checked_mul(2) != Some(numbers.len() as u64) {
-            return Err(wrong("as many ranges as GNU.sparse.numblocks says", format!("{} numbers", numbers.len())));
-        }
+    if let Some(count) = get(b"GNU.sparse.numblocks")
+        && decimal(count)?.checked_mul(2) != Some(numbers.len() as u64)
+    {
+        return Err(wrong("as many ranges as GNU.sparse.numblocks says", format!("{} numbers", numbers.len())));
     }
     pairs(&numbers).map(|ranges| Some(SparseMap::Ranges(ranges)))
 }
@@ -145,7 +145,7 @@ pub(super) fn validate(ranges: &[SparseRange], real_size: u64, data_size: u64, l
 }
 
 fn pairs(numbers: &[u64]) -> Result<Vec<SparseRange>> {
-    if numbers.len() % 2 != 0 {
+    if !numbers.len().is_multiple_of(2) {
         return Err(wrong("pairs of offset and length", format!("{} numbers", numbers.len())));
     }
     Ok(numbers.chunks_exact(2).map(|pair| SparseRange { offset: pair[0], length: pair[1] }).collect())
