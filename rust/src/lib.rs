@@ -6,6 +6,7 @@
 
 pub mod backup_stream;
 pub mod compress;
+pub mod digest;
 pub mod error;
 pub mod fs;
 pub mod layer;

@@ -255,7 +255,7 @@ pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
 
 /// Checks that a recorded plan tells all data of the members (`sizes`: the entry, then its named streams), each byte
 /// once and in order.
-pub(super) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
+pub(crate) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
     let wrong = |expected: String, found: String| Error::format(Format::LayerTar, "WINLAYERS.streams", expected, found);
     // Where the next block of each member may begin; `None` before its first piece, and past its end when complete.
     let mut next: Vec<Option<u64>> = vec![None; sizes.len()];

@@ -151,6 +151,19 @@ impl LayerReader {
         self.tar.position()
     }
 
+    /// The tar member behind what [`LayerReader::next_entry`] or [`LayerReader::next_part`] returned just now. At the
+    /// end of the archive its position is where the end blocks begin, or should.
+    #[must_use]
+    pub fn member(&self) -> &tar::Member {
+        self.tar.member()
+    }
+
+    /// How many zero blocks ended the archive: two where it is complete.
+    #[must_use]
+    pub fn zero_blocks(&self) -> u8 {
+        self.tar.zero_blocks()
+    }
+
     /// The source, when it can be read anywhere.
     #[must_use]
     pub fn random_source(&self) -> Option<Arc<dyn ReadAt>> {

@@ -61,6 +61,7 @@ pub struct Reader {
     data_left: u64,
     padding_left: u64,
     at_end: bool,
+    zero_blocks: u8,
     keep_raw: bool,
     raw: Vec<u8>,
     scratch: Vec<u8>,
@@ -81,6 +82,7 @@ impl Reader {
             data_left: 0,
             padding_left: 0,
             at_end: false,
+            zero_blocks: 0,
             keep_raw: false,
             raw: Vec::new(),
             scratch: Vec::new(),
@@ -167,6 +169,12 @@ impl Reader {
     pub fn consume(&mut self, n: usize) {
         self.data_left -= n as u64;
         self.buffer.consume(n);
+    }
+
+    /// How many zero blocks ended the archive: two where it is complete. Known once [`Reader::advance`] said `false`.
+    #[must_use]
+    pub fn zero_blocks(&self) -> u8 {
+        self.zero_blocks
     }
 
     /// What follows the end of the archive, a chunk at a time; empty at the end of the source.
@@ -345,11 +353,16 @@ impl Reader {
 
     /// After a zero block: another one, or the end of the source.
     fn end_blocks(&mut self, at: u64) -> Result<bool> {
+        self.zero_blocks = 1;
         match self.block()? {
             Some(block) if block.iter().any(|&b| b != 0) => {
                 Err(Error::format(Format::Tar, "end of archive", "a second zero block", "data").at(at + BLOCK as u64))
             }
-            _ => Ok(false),
+            Some(_) => {
+                self.zero_blocks = 2;
+                Ok(false)
+            }
+            None => Ok(false),
         }
     }
 

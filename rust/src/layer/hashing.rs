@@ -1,0 +1,121 @@
+//! SHA-256 on a thread of its own: while it works on one buffer, the next is filled.
+
+use super::report::Progress;
+use crate::digest::{Sha256, hex};
+use crate::error::{Error, Limit, Result};
+use crate::limits::Limits;
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+const CHUNK: usize = 256 << 10;
+const BUFFERS: usize = 4;
+
+/// The digest of what it is given.
+pub(super) struct Hasher {
+    current: Vec<u8>,
+    full: Option<SyncSender<Vec<u8>>>,
+    free: Receiver<Vec<u8>>,
+    thread: Option<JoinHandle<[u8; 32]>>,
+    size: u64,
+}
+
+impl Hasher {
+    pub fn start() -> Result<Self> {
+        let (full, filled) = sync_channel::<Vec<u8>>(BUFFERS);
+        let (emptied, free) = sync_channel::<Vec<u8>>(BUFFERS);
+        for _ in 1..BUFFERS {
+            let _ = emptied.send(Vec::with_capacity(CHUNK));
+        }
+        let work = move || {
+            let mut hash = Sha256::new();
+            for mut chunk in filled {
+                hash.update(&chunk);
+                chunk.clear();
+                // Nobody wants it back once everything is told.
+                let _ = emptied.try_send(chunk);
+            }
+            hash.finish()
+        };
+        let thread = std::thread::Builder::new().name("winlayers-sha256".into()).spawn(work);
+        Ok(Hasher {
+            current: Vec::with_capacity(CHUNK),
+            full: Some(full),
+            free,
+            thread: Some(thread.map_err(|e| Error::io("start a thread", None, e))?),
+            size: 0,
+        })
+    }
+
+    pub fn update(&mut self, mut bytes: &[u8]) {
+        self.size += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let n = bytes.len().min(CHUNK - self.current.len());
+            self.current.extend_from_slice(&bytes[..n]);
+            bytes = &bytes[n..];
+            if self.current.len() == CHUNK {
+                self.hand_over();
+            }
+        }
+    }
+
+    /// Bytes so far.
+    pub fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// `sha256:` and the digest.
+    pub fn finish(mut self) -> String {
+        self.hand_over();
+        self.full = None;
+        let digest = self.thread.take().map(JoinHandle::join);
+        format!("sha256:{}", hex(&digest.expect("taken here only").expect("hashing cannot panic")))
+    }
+
+    fn hand_over(&mut self) {
+        let full = self.full.as_ref().expect("taken on finish only");
+        let chunk = std::mem::take(&mut self.current);
+        full.send(chunk).expect("the thread lives as long as the channel");
+        self.current = self.free.recv().expect("the thread gives every buffer back");
+    }
+}
+
+impl Drop for Hasher {
+    /// Does not leave the thread behind.
+    fn drop(&mut self) {
+        self.full = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// A source that hashes and counts what is read from it.
+pub(super) struct Tee<R> {
+    source: R,
+    hasher: Arc<Mutex<Hasher>>,
+    progress: Progress,
+    limits: Limits,
+}
+
+impl<R: Read> Tee<R> {
+    /// The source, and the hash of what will have been read from it.
+    pub fn new(source: R, progress: Progress, limits: &Limits) -> Result<(Self, Arc<Mutex<Hasher>>)> {
+        let hasher = Arc::new(Mutex::new(Hasher::start()?));
+        Ok((Tee { source, hasher: Arc::clone(&hasher), progress, limits: limits.clone() }, hasher))
+    }
+}
+
+impl<R: Read> Read for Tee<R> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.source.read(buf)?;
+        let mut hasher = self.hasher.lock().unwrap_or_else(PoisonError::into_inner);
+        hasher.update(&buf[..n]);
+        let size = hasher.size();
+        self.limits.check(Limit::TotalBytes, size).map_err(io::Error::other)?;
+        let told = if n == 0 { self.progress.finish(size) } else { self.progress.at(size) };
+        told.map_err(io::Error::other)?;
+        Ok(n)
+    }
+}

@@ -1,0 +1,366 @@
+//! What can be wrong with an entry, and with entries side by side.
+
+use super::names::{Known, Names, fold_into};
+use super::report::Problem;
+use super::verify::problem_of;
+use crate::backup_stream::StreamId;
+use crate::error::{Error, Result};
+use crate::layer_tar::whiteout::{self, base_name};
+use crate::layer_tar::{Body, EntryKind, LayerEntry};
+use crate::limits::Limits;
+use crate::nt::ea;
+use crate::nt::name::{Win32Trouble, utf16_from_wtf8, win32_trouble};
+use crate::nt::path::check_member_name;
+use crate::nt::reparse::{ReparseKind, ReparsePoint};
+use crate::nt::security::SecurityDescriptor;
+use crate::nt::{FileAttributes, FileTime};
+use crate::policy::{Capped, Loss, Policy};
+use crate::tar::Member;
+use std::collections::HashSet;
+
+/// What a layer may hold at its top.
+const ROOTS: [&[u8]; 3] = [b"FILES", b"HIVES", b"UTILITYVM"];
+/// Unknown roots that are told apart; of more, every entry is told.
+const UNKNOWN_ROOTS: usize = 1_000;
+
+/// Collects the problems of a layer, an entry at a time.
+pub(super) struct Inspector<'a> {
+    policy: &'a Policy,
+    limits: &'a Limits,
+    names: Names,
+    problems: Capped<Problem>,
+    losses: Capped<Loss>,
+    /// Members whose parent had not come when they did.
+    orphans: Capped<Orphan>,
+    unknown_roots: HashSet<Vec<u8>>,
+}
+
+struct Orphan {
+    parent: Vec<u8>,
+    child: Vec<u8>,
+    offset: u64,
+}
+
+impl<'a> Inspector<'a> {
+    pub fn new(policy: &'a Policy, limits: &'a Limits) -> Self {
+        Inspector {
+            policy,
+            limits,
+            names: Names::new(limits),
+            problems: Capped::default(),
+            losses: Capped::default(),
+            orphans: Capped::default(),
+            unknown_roots: HashSet::new(),
+        }
+    }
+
+    pub fn problem(&mut self, code: &'static str, path: &[u8], offset: Option<u64>, message: impl Into<String>) {
+        self.problems.push(code, Problem { code, path: path.to_vec(), offset, message: message.into() });
+    }
+
+    pub fn error(&mut self, error: Error) {
+        let problem = problem_of(&error);
+        self.problems.push(problem.code, problem);
+    }
+
+    fn error_at(&mut self, error: Error, entry: &LayerEntry, at: u64) {
+        let problem = problem_of(&error);
+        self.problem(problem.code, &entry.name, Some(at), problem.message);
+    }
+
+    /// A member that makes no entry: its name still takes its place.
+    pub fn refused(&mut self, error: Error, member: &Member) -> Result<()> {
+        let problem = problem_of(&error);
+        self.problem(problem.code, &member.name, Some(member.position), problem.message);
+        let name = self.names.hash(&member.name);
+        self.names.learn(name, Known::SEEN)
+    }
+
+    /// Looks at an entry of which only the headers were read.
+    pub fn entry(&mut self, entry: &LayerEntry, member: &Member) -> Result<()> {
+        let at = member.position;
+        self.name(entry, at);
+        self.place(entry, at)?;
+        self.security_descriptor(entry, at);
+        self.extended_attributes(entry, at);
+        self.reparse(entry, at);
+        self.attributes(entry, at);
+        if entry.kind == EntryKind::Whiteout {
+            self.whiteout(entry, at);
+        }
+        if member.sparse.is_some() || member.pax.iter().any(|(key, _)| key.starts_with(b"WINLAYERS.")) {
+            self.go_winio_losses(entry, member);
+        }
+        Ok(())
+    }
+
+    /// Looks at the name of a named stream; `seen` are those of the same file so far.
+    pub fn stream(&mut self, owner: &[u8], stream: &[u8], at: u64, seen: &mut HashSet<Vec<u8>>) {
+        let mut folded = Vec::new();
+        fold_into(stream, &mut folded);
+        let name = [owner, b":", stream].concat();
+        if !seen.insert(folded) {
+            self.problem("duplicate_name", &name, Some(at), "two streams of one name");
+        }
+        if stream.is_empty() || stream.iter().any(|b| matches!(b, b':' | b'/' | b'\\')) {
+            self.problem("stream_name", &name, Some(at), "not the name of a stream");
+        }
+    }
+
+    /// All problems in the order of their places, and the losses.
+    pub fn finish(mut self) -> (Capped<Problem>, Capped<Loss>) {
+        let orphans = std::mem::take(&mut self.orphans);
+        for Orphan { parent, child, offset } in orphans.items {
+            let hash = self.names.hash(&parent);
+            if !self.names.get(hash).has(Known::SEEN) {
+                let message = format!("its directory, {}, is not in this layer", crate::error::display_name(&parent));
+                self.problem("parent_missing", &child, Some(offset), message);
+            }
+        }
+        self.problems.items.sort_by_key(|problem| problem.offset);
+        (self.problems, self.losses)
+    }
+
+    fn name(&mut self, entry: &LayerEntry, at: u64) {
+        let name = &entry.name;
+        if let Err(error) = check_member_name(name, self.policy, self.limits) {
+            return self.error_at(error, entry, at);
+        }
+        if !self.policy.allow_colon && name.contains(&b':') {
+            return self.problem("name_colon", name, Some(at), "a stream that does not follow its file");
+        }
+        let mut base = base_name(name);
+        if entry.kind == EntryKind::Whiteout {
+            base = base.strip_prefix(whiteout::PREFIX).unwrap_or(base);
+        }
+        let Some(units) = utf16_from_wtf8(base) else {
+            return self.problem("name_not_unicode", name, Some(at), "the name is not WTF-8");
+        };
+        let message = match win32_trouble(&units) {
+            None => return,
+            Some(Win32Trouble::NotAName) => "`.` is no name of its own",
+            Some(Win32Trouble::Device) => "Win32 takes the name for a device",
+            Some(Win32Trouble::TrailingDotOrSpace) => "Win32 cuts off the dot or space at the end",
+            Some(Win32Trouble::Character) => "NTFS cannot hold a character of the name",
+        };
+        self.problem("name_reserved", name, Some(at), message);
+    }
+
+    /// The name among the other names: duplicates, parents, targets of hard links.
+    fn place(&mut self, entry: &LayerEntry, at: u64) -> Result<()> {
+        let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+        self.root(path, at);
+        let name = self.names.hash(path);
+        let known = self.names.get(name);
+        if known.has(Known::SEEN) {
+            if self.names.same_spelling(name) {
+                self.problem("duplicate_name", path, Some(at), "an entry of this name came before");
+            } else {
+                self.problem("case_collision", path, Some(at), "a name that differs only in case came before");
+            }
+        } else if known.has(Known::PARENT_WANTED) {
+            self.problem("parent_late", path, Some(at), "entries inside this directory came before it");
+        }
+        if known.has(Known::LINK_WANTED) && !known.has(Known::SEEN) {
+            self.problem("hard_link_early", path, Some(at), "a hard link to this file came before it");
+        }
+        let mut what = Known::SEEN;
+        match entry.kind {
+            EntryKind::Directory => what.add(Known::DIRECTORY),
+            // Some reparse points are directories with entries inside.
+            EntryKind::Reparse if entry.basic_info.attributes.is_directory() => what.add(Known::DIRECTORY),
+            EntryKind::Whiteout => what.add(Known::UNLINKABLE),
+            EntryKind::File | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse | EntryKind::HardLink => {}
+        }
+        self.names.learn(name, what)?;
+        if let Some(slash) = path.iter().rposition(|&b| b == b'/') {
+            self.parent(&path[..slash], path, at)?;
+        }
+        if entry.kind == EntryKind::HardLink { self.hard_link(entry, at) } else { Ok(()) }
+    }
+
+    fn root(&mut self, path: &[u8], at: u64) {
+        let root = path.split(|&b| b == b'/').next().unwrap_or_default();
+        let known = ROOTS.contains(&root.to_ascii_uppercase().as_slice()) || root.starts_with(whiteout::PREFIX);
+        if known || self.unknown_roots.contains(root) {
+            return;
+        }
+        if self.unknown_roots.len() < UNKNOWN_ROOTS {
+            self.unknown_roots.insert(root.to_vec());
+        }
+        self.problem("root_unknown", path, Some(at), "a layer holds Files, Hives and UtilityVM only");
+    }
+
+    fn parent(&mut self, parent: &[u8], child: &[u8], at: u64) -> Result<()> {
+        let hash = self.names.hash(parent);
+        let known = self.names.get(hash);
+        if known.has(Known::SEEN) {
+            if !known.has(Known::DIRECTORY) {
+                self.problem("parent_kind", child, Some(at), "what it lies in is no directory");
+            }
+            return Ok(());
+        }
+        if !known.has(Known::PARENT_WANTED) {
+            let orphan = Orphan { parent: parent.to_vec(), child: child.to_vec(), offset: at };
+            self.orphans.push("parent_missing", orphan);
+        }
+        self.names.learn(hash, Known::PARENT_WANTED)
+    }
+
+    fn hard_link(&mut self, entry: &LayerEntry, at: u64) -> Result<()> {
+        let target = entry.link_name.as_deref().unwrap_or_default();
+        if let Err(error) = check_member_name(target, self.policy, self.limits) {
+            let message = format!("its target: {error}");
+            self.problem("link_escapes", &entry.name, Some(at), message);
+            return Ok(());
+        }
+        let (own, hash) = (self.names.hash(&entry.name), self.names.hash(target));
+        let known = self.names.get(hash);
+        if own == hash {
+            self.problem("hard_link_target", &entry.name, Some(at), "a hard link to itself");
+        } else if known.has(Known::DIRECTORY) || known.has(Known::UNLINKABLE) {
+            self.problem("hard_link_target", &entry.name, Some(at), "its target is no file");
+        } else if !known.has(Known::SEEN) {
+            // It may be in a lower layer.
+            self.names.learn(hash, Known::LINK_WANTED)?;
+        }
+        Ok(())
+    }
+
+    fn security_descriptor(&mut self, entry: &LayerEntry, at: u64) {
+        let Some(raw) = entry.security_descriptor.as_ref().filter(|raw| !raw.is_empty()) else { return };
+        if let Err(error) = SecurityDescriptor::new(raw.clone()).parts() {
+            self.error_at(error, entry, at);
+        }
+    }
+
+    fn extended_attributes(&mut self, entry: &LayerEntry, at: u64) {
+        for stream in entry.recorded.iter().flatten().filter(|stream| stream.header.id == StreamId::EA_DATA) {
+            if let Body::Inline(bytes) = &stream.body
+                && let Err(error) = ea::decode(bytes)
+            {
+                self.error_at(error, entry, at);
+            }
+        }
+        let mut seen = HashSet::new();
+        for attribute in &entry.extended_attributes {
+            let name = attribute.name.escape_ascii();
+            let message = if attribute.name.is_empty() || !attribute.name.iter().all(u8::is_ascii_graphic) {
+                format!("\"{name}\" is no name of an extended attribute")
+            } else if !seen.insert(attribute.name.to_ascii_uppercase()) {
+                format!("two extended attributes are named {name}")
+            } else {
+                continue;
+            };
+            self.problem("bad_extended_attributes", &entry.name, Some(at), message);
+        }
+    }
+
+    fn reparse(&mut self, entry: &LayerEntry, at: u64) {
+        let Some(raw) = &entry.reparse_point else { return };
+        let point = match ReparsePoint::parse(raw.clone()) {
+            Ok(point) => point,
+            Err(error) => return self.error_at(error, entry, at),
+        };
+        if point.kind() == ReparseKind::Other {
+            return;
+        }
+        let (Some(print), Some(_)) = (point.print_name(), point.substitute_name()) else {
+            let message = "a name reaches past the end of the reparse buffer";
+            return self.problem("bad_reparse_point", &entry.name, Some(at), message);
+        };
+        let Some(link) = &entry.link_name else { return };
+        let same = |units: &[u16], link: &[u8]| {
+            let slashes = |bytes: &[u8]| bytes.iter().map(|&b| if b == b'/' { b'\\' } else { b }).collect::<Vec<u8>>();
+            slashes(String::from_utf16_lossy(units).as_bytes()) == slashes(String::from_utf8_lossy(link).as_bytes())
+        };
+        let wtf8 = utf16_from_wtf8(link).is_some_and(|units| same(&print, String::from_utf16_lossy(&units).as_bytes()));
+        if !wtf8 && !same(&print, link) {
+            self.problem("link_mismatch", &entry.name, Some(at), "link name and reparse buffer name other targets");
+        }
+    }
+
+    fn attributes(&mut self, entry: &LayerEntry, at: u64) {
+        let attributes = entry.basic_info.attributes;
+        let plain = attributes == FileAttributes::default() || attributes == FileAttributes::NORMAL;
+        // Hard links are names, whiteouts are nothing; and what has no record says nothing.
+        if plain || matches!(entry.kind, EntryKind::HardLink | EntryKind::Whiteout) {
+            return;
+        }
+        let reparse = matches!(entry.kind, EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse);
+        let message = match entry.kind {
+            EntryKind::Directory if !attributes.is_directory() => "a directory without DIRECTORY",
+            EntryKind::File if attributes.is_directory() && entry.recorded.is_none() => "a file with DIRECTORY",
+            EntryKind::Junction if !attributes.is_directory() => "a junction without DIRECTORY",
+            _ if reparse && !attributes.is_reparse_point() => "a link without REPARSE_POINT",
+            _ if !reparse && attributes.is_reparse_point() => "REPARSE_POINT without a reparse buffer",
+            _ => return,
+        };
+        self.problem("attributes_mismatch", &entry.name, Some(at), format!("{message}: {attributes}"));
+    }
+
+    fn whiteout(&mut self, entry: &LayerEntry, at: u64) {
+        let base = base_name(&entry.name);
+        let message = if base == whiteout::OPAQUE {
+            "Windows knows no opaque directories"
+        } else if base.starts_with(b".wh..wh.") {
+            "a whiteout of a whiteout"
+        } else if !entry.name.contains(&b'/') {
+            "a root cannot be deleted"
+        } else if entry.security_descriptor.is_some()
+            || !entry.extended_attributes.is_empty()
+            || entry.reparse_point.is_some()
+        {
+            "a whiteout has nothing but a name"
+        } else {
+            return;
+        };
+        self.problem("whiteout_form", &entry.name, Some(at), message);
+    }
+
+    /// What the go-winio dialect would lose of an entry that has records beyond it.
+    fn go_winio_losses(&mut self, entry: &LayerEntry, member: &Member) {
+        let mut lost: Vec<(&'static str, String)> = Vec::new();
+        let plan = entry.recorded.as_deref().unwrap_or_default();
+        if entry.sparse_ranges.is_some() || plan.iter().any(|stream| stream.header.sparse_offset.is_some()) {
+            lost.push(("sparse", "holes become zeros".into()));
+        }
+        if member.pax.get(crate::layer_tar::keys::TIMES).is_some() {
+            let absent = entry.basic_info.last_write_time.is_none();
+            let text = entry.basic_info.last_write_time.unwrap_or(FileTime(0)).to_string();
+            lost.push(if absent {
+                ("time_absent", "no last write time reads as 1970".into())
+            } else {
+                ("time_range", format!("a time such as {text} is out of range"))
+            });
+        }
+        if entry.extended_attributes.iter().any(|attribute| attribute.flags != 0) {
+            lost.push(("ea_flags", "flags of extended attributes".into()));
+        }
+        if member.pax.get(crate::layer_tar::keys::EA_DATA).is_some() {
+            lost.push(("ea_encoding", "order, duplicates, padding or offsets of extended attributes".into()));
+        }
+        if member.pax.get(crate::layer_tar::keys::REPARSE).is_some() {
+            if entry.kind == EntryKind::Reparse {
+                lost.push(("reparse_tag", "the dialect refuses this reparse tag".into()));
+            } else {
+                lost.push(("reparse_point", "only its print name is kept".into()));
+            }
+        }
+        let usual = [StreamId::SECURITY_DATA, StreamId::EA_DATA, StreamId::REPARSE_DATA, StreamId::SPARSE_BLOCK];
+        let mut dropped = false;
+        for stream in plan {
+            let header = &stream.header;
+            if matches!(stream.body, Body::Inline(_)) && !usual.contains(&header.id) {
+                dropped = true;
+                lost.push(("stream", format!("{} of {} bytes", header.id, header.data_size())));
+            }
+        }
+        if !plan.is_empty() && !dropped && entry.sparse_ranges.is_none() {
+            lost.push(("stream_order", "order or attributes of its streams".into()));
+        }
+        for (kind, detail) in lost {
+            self.losses.push(kind, Loss { path: entry.name.clone(), stream: None, kind, detail });
+        }
+    }
+}

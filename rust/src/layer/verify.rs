@@ -1,0 +1,251 @@
+//! Reads a layer once: its digest to the very end of the source, and every problem with its place.
+
+use super::hashing::{Hasher, Tee};
+use super::inspect::Inspector;
+use super::report::{LayerReport, Problem, Progress};
+use crate::error::{Error, Format, Limit, Result};
+use crate::layer_tar::{Body, LayerEntry, LayerReader, validate_plan};
+use crate::limits::Limits;
+use crate::policy::Policy;
+use crate::tar::{Expander, Piece, ReadAt, Source, SparseRange};
+use std::collections::{HashMap, HashSet};
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Recomputes everything that a layer tar says about itself, and lists what is wrong.
+///
+/// A broken record does not hide what follows its member; broken framing does, but the digest still is that of all
+/// bytes. What a dialect other than lossless would not carry is listed as losses. Memory is flat but for at most 24
+/// bytes for each name, which `limits.entries` bounds. `docs/formats/problems.md` lists the codes.
+///
+/// ```
+/// use winlayers::layer::{Progress, verify};
+/// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
+/// use winlayers::tar::Source;
+/// let mut writer = LayerWriter::new(Vec::new(), Default::default());
+/// writer.add(&LayerEntry::new("Files/a", EntryKind::Whiteout), vec![])?;
+/// writer.add(&LayerEntry::new("Files/.wh.b", EntryKind::Whiteout), vec![])?;
+/// let report = verify(Source::memory(writer.finish()?), &Default::default(), &Default::default(), Progress::none())?;
+/// assert_eq!((report.entries, report.size), (2, 2048));
+/// assert_eq!(report.problems.items[0].code, "parent_missing");
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Io`]; [`Error::Limit`] for more entries or bytes than the limits allow; what `progress` returns.
+pub fn verify(source: Source, policy: &Policy, limits: &Limits, mut progress: Progress) -> Result<LayerReport> {
+    let stream: Box<dyn Read + Send> = match source {
+        Source::Stream(stream) => stream,
+        Source::Random(bytes) => {
+            progress.set_total(Some(bytes.size().map_err(|e| Error::io("stat", None, e))?));
+            Box::new(Front { bytes, position: 0 })
+        }
+    };
+    let (tee, hasher) = Tee::new(stream, progress, limits)?;
+    // Names are checked here, so that a bad one does not hide what else is wrong with its entry.
+    let lenient = Policy { allow_devices: policy.allow_devices, ..Policy::permissive() };
+    let reader = LayerReader::new(Source::Stream(Box::new(tee)), lenient, limits)?;
+    let mut verifier = Verifier { reader, inspector: Inspector::new(policy, limits), entries: 0, cut_short: false };
+    verifier.run()?;
+    let Verifier { reader, inspector, entries, cut_short } = verifier;
+    drop(reader);
+    let (problems, losses) = inspector.finish();
+    let hasher = Arc::into_inner(hasher).map(Mutex::into_inner);
+    let hasher: Hasher = hasher.expect("the tee is gone").unwrap_or_else(PoisonError::into_inner);
+    let size = hasher.size();
+    let diff_id = hasher.finish();
+    Ok(LayerReport { diff_id: (!cut_short).then_some(diff_id), entries, size, problems, losses })
+}
+
+struct Verifier<'a> {
+    reader: LayerReader,
+    inspector: Inspector<'a>,
+    entries: u64,
+    /// The rest of the source cannot be had, because its compression is broken.
+    cut_short: bool,
+}
+
+impl Verifier<'_> {
+    fn run(&mut self) -> Result<()> {
+        let mut framed = true;
+        loop {
+            match self.reader.next_entry() {
+                Ok(None) => break,
+                Ok(Some(entry)) => {
+                    self.entries += 1;
+                    framed &= self.entry(&entry)?;
+                }
+                Err(error) => framed &= self.failed(error)?,
+            }
+        }
+        if framed {
+            self.end_blocks();
+        }
+        if !self.cut_short { self.rest(framed) } else { Ok(()) }
+    }
+
+    /// Looks at an entry and its data; `false` when nobody knows where the next member begins.
+    fn entry(&mut self, entry: &LayerEntry) -> Result<bool> {
+        let at = self.reader.member().position;
+        self.inspector.entry(entry, self.reader.member())?;
+        let mut sizes = vec![entry.size];
+        let mut streams = HashSet::new();
+        let mut blocks = recorded_blocks(entry);
+        loop {
+            match self.reader.next_part() {
+                Ok(None) => break,
+                Ok(Some(part)) => {
+                    let position = self.reader.member().position;
+                    if let Some(stream) = part.stream {
+                        sizes.push(part.size);
+                        self.inspector.stream(&entry.name, &stream, position, &mut streams);
+                    }
+                    let ranges = blocks.remove(&(sizes.len() - 1)).filter(|_| self.reader.member().sparse.is_none());
+                    if let Some(ranges) = ranges {
+                        match self.holes(Expander::new(ranges, part.size)) {
+                            Ok(None) => {}
+                            Ok(Some(hole)) => {
+                                let message = format!("byte {hole} of the data lies in a hole, and is not zero");
+                                self.inspector.problem("sparse_hole", &entry.name, Some(position), message);
+                            }
+                            Err(error) => return self.failed(error),
+                        }
+                    }
+                }
+                Err(error) => return self.failed(error),
+            }
+        }
+        if let Some(plan) = &entry.recorded
+            && let Err(error) = validate_plan(plan, &sizes)
+        {
+            self.inspector.error(error.at(at).in_member(&entry.name));
+        }
+        Ok(true)
+    }
+
+    /// Offset of the first byte in a hole of the current part that is not zero.
+    fn holes(&mut self, mut expander: Expander) -> Result<Option<u64>> {
+        let (mut position, mut first) = (0_u64, None);
+        loop {
+            let chunk = self.reader.data()?;
+            let n = match expander.peek() {
+                Piece::End => 0,
+                Piece::Hole(n) | Piece::Data(n) => chunk.len().min(usize::try_from(n).unwrap_or(usize::MAX)),
+            };
+            if n == 0 {
+                return Ok(first);
+            }
+            if matches!(expander.peek(), Piece::Hole(_)) && first.is_none() {
+                first = chunk[..n].iter().position(|&b| b != 0).map(|i| position + i as u64);
+            }
+            expander.advance(n as u64);
+            self.reader.consume(n);
+            position += n as u64;
+        }
+    }
+
+    /// Makes a problem of what is wrong with the layer, and an error of everything else.
+    fn failed(&mut self, error: Error) -> Result<bool> {
+        match &error {
+            Error::Io { .. } | Error::Misuse { .. } | Error::Unsupported { .. } | Error::Integrity { .. } => Err(error),
+            Error::Limit { limit: Limit::Entries | Limit::TotalBytes, .. } => Err(error),
+            Error::Limit { limit, .. } => {
+                // The framing stops at a member that is too large; the records of others can be passed over.
+                let framed = !matches!(limit, Limit::MemberBytes | Limit::PaxBody | Limit::SparseRanges);
+                self.inspector.error(error);
+                Ok(framed)
+            }
+            Error::Format(fault) => {
+                let framed = fault.format != Format::Tar;
+                if matches!(fault.format, Format::Gzip | Format::Zstd) {
+                    self.cut_short = true;
+                }
+                let framed = framed && !self.cut_short;
+                self.inspector.error(error);
+                Ok(framed)
+            }
+            Error::Refused { .. } => {
+                self.inspector.refused(error, self.reader.member())?;
+                Ok(true)
+            }
+        }
+    }
+
+    fn end_blocks(&mut self) {
+        let begin = self.reader.member().position;
+        let found = self.reader.position() - begin;
+        let blocks = u64::from(self.reader.zero_blocks());
+        let message = if found > blocks * 512 && found.is_multiple_of(512) {
+            format!("{} bytes of headers that belong to no member", found - blocks * 512)
+        } else if blocks == 2 {
+            return;
+        } else {
+            format!("the archive should end with two zero blocks, there are {blocks}")
+        };
+        self.inspector.problem("end_blocks", b"", Some(self.reader.position()), message);
+    }
+
+    /// Hashes what follows the archive; only zeros belong there.
+    fn rest(&mut self, framed: bool) -> Result<()> {
+        let mut odd = None;
+        loop {
+            let at = self.reader.position();
+            let chunk = match self.reader.rest() {
+                Ok(chunk) => chunk,
+                Err(error) => return self.failed(error).map(drop),
+            };
+            if chunk.is_empty() {
+                break;
+            }
+            if framed && odd.is_none() {
+                odd = chunk.iter().position(|&b| b != 0).map(|i| at + i as u64);
+            }
+            let n = chunk.len();
+            self.reader.consume_rest(n);
+        }
+        if let Some(at) = odd {
+            let message = "bytes that are not zero follow the end of the archive";
+            self.inspector.problem("trailing_data", b"", Some(at), message.to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Where the data of each member lies, as the recorded stream order has it: of those that it has in blocks.
+fn recorded_blocks(entry: &LayerEntry) -> HashMap<usize, Vec<SparseRange>> {
+    let mut blocks: HashMap<usize, Vec<SparseRange>> = HashMap::new();
+    for stream in entry.recorded.iter().flatten() {
+        if let (Body::Member { index, offset }, Some(_)) = (&stream.body, stream.header.sparse_offset) {
+            let range = SparseRange { offset: *offset, length: stream.header.data_size() };
+            blocks.entry(*index).or_default().push(range);
+        }
+    }
+    blocks
+}
+
+/// Reads a random source from its front.
+struct Front {
+    bytes: Arc<dyn ReadAt>,
+    position: u64,
+}
+
+impl Read for Front {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read_at(buf, self.position)?;
+        self.position += n as u64;
+        Ok(n)
+    }
+}
+
+/// A problem made of an error, with the place that the error knows.
+pub(super) fn problem_of(error: &Error) -> Problem {
+    let (offset, member) = match error {
+        Error::Format(fault) => (fault.offset, fault.member.as_deref()),
+        Error::Limit { member, .. } | Error::Refused { member, .. } => (None, member.as_deref()),
+        Error::Integrity { .. } | Error::Unsupported { .. } | Error::Io { .. } | Error::Misuse { .. } => (None, None),
+    };
+    Problem { code: error.code(), path: member.unwrap_or_default().to_vec(), offset, message: error.to_string() }
+}
+
+#[cfg(test)]
+mod tests;
