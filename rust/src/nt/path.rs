@@ -9,7 +9,7 @@ use crate::policy::Policy;
 /// A name is components joined by `/`; one `/` may end it. Refused, each unless the policy allows it: a leading `/`, a
 /// drive (`c:` alone or before a `/`) and `..`; a backslash; an empty name or component. A NUL is always refused.
 /// Lengths are in UTF-16 units; a `:` starts a new component, for its stream name has a bound of its own. Whether a
-/// colon is legal depends on the member before: see [`split_stream`].
+/// colon is legal depends on the member before, which the caller knows.
 ///
 /// ```
 /// use winlayers::{limits::Limits, nt::path::check_member_name, policy::Policy};
@@ -22,22 +22,6 @@ use crate::policy::Policy;
 /// [`Error::Refused`] or [`Error::Limit`], with the member.
 pub fn check_member_name(name: &[u8], policy: &Policy, limits: &Limits) -> Result<()> {
     check(name, policy, limits).map_err(|error| error.in_member(name))
-}
-
-/// Splits `owner:stream` at the first colon of the last path component; a directory's own trailing `/` stays with the
-/// owner's name.
-///
-/// ```
-/// use winlayers::nt::path::split_stream;
-/// assert_eq!(split_stream(b"Files/a:s"), (&b"Files/a"[..], Some(&b"s"[..])));
-/// assert_eq!(split_stream(b"Files/a"), (&b"Files/a"[..], None));
-/// ```
-#[must_use]
-pub fn split_stream(name: &[u8]) -> (&[u8], Option<&[u8]>) {
-    match name.iter().position(|byte| *byte == b':') {
-        Some(at) => (&name[..at], Some(&name[at + 1..])),
-        None => (name, None),
-    }
 }
 
 fn check(name: &[u8], policy: &Policy, limits: &Limits) -> Result<()> {
@@ -89,7 +73,7 @@ fn check_component(
             if start == 0 && !is_last {
                 refuse_unless(policy.allow_escaping_names, Rule::NameEscapes, "an absolute path")
             } else if is_last || after_colon {
-                // One trailing slash; or the syntax of an empty stream name, which is split_stream's business.
+                // One trailing slash; or the syntax of an empty stream name, which is the caller's business.
                 Ok(())
             } else {
                 refuse_unless(policy.allow_empty_names, Rule::NameEmpty, "an empty component")
@@ -179,14 +163,6 @@ mod tests {
             check_member_name(&continuation, &Policy::default(), &limits).unwrap_err().code(),
             "limit_component"
         );
-    }
-
-    #[test]
-    fn streams_split_at_the_first_colon() {
-        assert_eq!(split_stream(b"a:s:t"), (&b"a"[..], Some(&b"s:t"[..])));
-        assert_eq!(split_stream(b"d/:s"), (&b"d/"[..], Some(&b"s"[..])));
-        assert_eq!(split_stream(b"a:x/y"), (&b"a"[..], Some(&b"x/y"[..])));
-        assert_eq!(split_stream(b":"), (&b""[..], Some(&b""[..])));
     }
 
     proptest! {

@@ -97,6 +97,8 @@ fn io_error(
     } else {
         source.to_string()
     };
+    // A str, as Python's own functions give, not a pathlib.Path.
+    let path = path.map(std::path::PathBuf::into_os_string);
     Ok(match path {
         // On Windows the number is the system's own, and Python finds the errno for it.
         _ if cfg!(windows) && source.raw_os_error().is_some() => PyOSError::new_err((0, text, path, number)),

@@ -2,7 +2,7 @@
 
 use pyo3::exceptions::{PyOverflowError, PyValueError};
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyDict, PyList, PyString, PyType};
+use pyo3::types::{PyBytes, PyDict, PyString, PyType};
 
 use super::convert::{bytes_of, name_bytes, str_from_utf16, str_from_wtf8, utf16_of};
 use super::flags::FILE_ATTRIBUTES;
@@ -497,12 +497,6 @@ impl ExtendedAttribute {
     fn __getnewargs__<'py>(&self, py: Python<'py>) -> (Bound<'py, PyBytes>, Bound<'py, PyBytes>, u8) {
         (self.raw_name(py), self.value(py), self.0.flags)
     }
-}
-
-/// The list of attributes as Python sees it.
-#[allow(dead_code)]
-pub(crate) fn ea_list<'py>(py: Python<'py>, list: &[nt::ExtendedAttribute]) -> PyResult<Bound<'py, PyList>> {
-    PyList::new(py, list.iter().map(|attribute| ExtendedAttribute(attribute.clone())))
 }
 
 /// Fold a name to the form in which NTFS compares names.
