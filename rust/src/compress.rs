@@ -1,1 +1,0 @@
-//! Gzip and zstd, in and out.

@@ -1,0 +1,48 @@
+//! Zstd frames and skippable frames (RFC 8878), one behind the other.
+
+use super::port::Port;
+use crate::error::{Error, Format, Result};
+use zstd::stream::raw::{DParameter, Decoder, Operation};
+
+const FORMAT: Format = Format::Zstd;
+/// A window of 128 MiB, what the `zstd` tool accepts unless told otherwise. Stops frames that fill memory.
+const WINDOW_LOG_MAX: u32 = 27;
+
+pub(super) fn unzstd(port: &mut Port) -> Result<()> {
+    let start = |e| Error::io("start zstd", None, e);
+    let mut decoder = Decoder::new().map_err(start)?;
+    decoder.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(start)?;
+    let mut field = "frame";
+    loop {
+        frame(port, &mut decoder, field)?;
+        match port.input()? {
+            [] => return Ok(()),
+            [0, ..] => return port.padding(FORMAT),
+            // First bytes of the magic numbers, little-endian; a wrong one behind them is found by the decoder.
+            [0x28 | 0x50..=0x5f, ..] => {}
+            [byte, ..] => {
+                let found = format!("{byte:#04x}");
+                return Err(port.error(FORMAT, "data behind the last frame", "a frame or zeros", found));
+            }
+        }
+        field = "frame behind the first";
+    }
+}
+
+fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Result<()> {
+    loop {
+        let (input, output) = port.buffers()?;
+        let ended = input.is_empty();
+        let status = match decoder.run_on_buffers(input, output) {
+            Ok(status) => status,
+            Err(error) => return Err(port.error(FORMAT, field, "valid zstd data", error.to_string())),
+        };
+        port.advance(status.bytes_read, status.bytes_written)?;
+        if status.remaining == 0 {
+            return Ok(());
+        }
+        if ended && status.bytes_written == 0 {
+            return Err(port.truncated(FORMAT, field));
+        }
+    }
+}
