@@ -1,7 +1,7 @@
 """The flag enumerations of the values, which the native module asks for."""
 
 import enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["FileAttributes", "SecurityControl"]
 
@@ -87,3 +87,10 @@ def file_attributes(value: int) -> FileAttributes:
 def security_control(value: int) -> SecurityControl:
     """Give the member for a number."""
     return _bounded(SecurityControl, value)
+
+
+def rebuild(name: str, fields: dict[str, Any]) -> Any:
+    """Make a value from its class name and keyword arguments: what pickle calls."""
+    import winlayers
+
+    return getattr(winlayers, name)(**fields)

@@ -8,7 +8,7 @@ use crate::error::{Error, Limit, Result};
 /// let limits = winlayers::limits::Limits { entries: 1_000, ..Default::default() };
 /// assert!(limits.check(winlayers::error::Limit::Entries, 1_001).is_err());
 /// ```
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Limits {
     /// UTF-16 units of a path; NT itself allows **32,767**. Stops names that cost memory at each level.
     pub path: u64,

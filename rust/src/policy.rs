@@ -1,7 +1,7 @@
 //! What is refused, what may be dropped, and how a loss is reported.
 
 /// Which well-formed names and members are refused. The defaults refuse what no layer of Windows holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// Accept names that leave the layer (`..`, absolute, a drive). **false**.
     pub allow_escaping_names: bool,
@@ -73,7 +73,7 @@ pub struct Loss {
 }
 
 /// A list that keeps its first 10,000 items and counts the rest by kind, so that a hostile layer cannot fill memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Capped<T> {
     /// The first items.
     pub items: Vec<T>,

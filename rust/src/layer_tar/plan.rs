@@ -280,3 +280,24 @@ pub(crate) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
     }
     Ok(())
 }
+
+impl LayerEntry {
+    /// The recorded stream order as text, for keeping it elsewhere; see [`LayerEntry::set_recorded`].
+    #[must_use]
+    pub fn recorded_text(&self) -> Option<String> {
+        let nothing = LayerEntry::new("", super::EntryKind::File);
+        self.recorded.as_ref().map(|plan| to_text(plan, &nothing, None))
+    }
+
+    /// Takes a recorded stream order back.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for text that [`LayerEntry::recorded_text`] does not give.
+    pub fn set_recorded(&mut self, text: &str) -> Result<()> {
+        let limits = Limits::default();
+        let mut plan = PlanText { text, limits: &limits }.parse(self, None)?;
+        name_members(&mut plan, self.streams.as_deref().unwrap_or_default());
+        self.recorded = Some(plan);
+        Ok(())
+    }
+}

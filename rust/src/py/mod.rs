@@ -2,15 +2,28 @@
 
 use pyo3::prelude::*;
 
+mod backup_stream;
 mod convert;
+mod data;
+mod entry;
 pub(crate) mod errors;
 mod flags;
+mod io;
+mod policy;
+mod reader;
 mod security;
 mod values;
+mod writer;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
+    module.add("debug_build", cfg!(debug_assertions))?;
     values::register(module)?;
     security::register(module)?;
+    policy::register(module)?;
+    entry::register(module)?;
+    data::register(module)?;
+    writer::register(module)?;
+    backup_stream::register(module)?;
     Ok(())
 }
