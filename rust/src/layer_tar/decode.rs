@@ -185,9 +185,8 @@ fn times(member: &Member, records: &Records<'_>, entry: &mut LayerEntry) -> Resu
     info.last_access_time = member.atime.map(|time| ticks(time, "atime")).transpose()?;
     info.change_time = member.ctime.map(|time| ticks(time, "ctime")).transpose()?;
     // Zero without any record is how tools write "no time": whiteouts, and headers that only hold a name.
-    if records.any || member.mtime != Time::default() {
-        info.last_write_time = Some(ticks(member.mtime, "mtime")?);
-    }
+    let mtime = member.mtime.filter(|time| records.any || *time != Time::default());
+    info.last_write_time = mtime.map(|time| ticks(time, "mtime")).transpose()?;
     if let Some(text) = records.creation_time {
         let time = Time::parse(text).ok_or_else(|| bad("LIBARCHIVE.creationtime", "decimal seconds", text))?;
         info.creation_time = Some(ticks(time, "LIBARCHIVE.creationtime")?);

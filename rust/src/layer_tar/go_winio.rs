@@ -426,9 +426,6 @@ impl<W: Write> Encoder<'_, W> {
                 self.losses.add(self.name, "time_range", what)?;
             }
         }
-        if info.last_write_time.is_none() {
-            self.losses.add(self.name, "time_absent", "no last write time reads as 1970")?;
-        }
         Ok(())
     }
 

@@ -220,7 +220,7 @@ impl<W: Write> Encoder<'_, W> {
         let info = self.info;
         let times = [info.creation_time, info.last_access_time, info.last_write_time, info.change_time];
         let kept = |time: Option<FileTime>| time.is_none_or(|t| read_time(written_time(t)) == Some(t));
-        if !times.into_iter().all(kept) || info.last_write_time.is_none() {
+        if !times.into_iter().all(kept) {
             let text = times.map(|time| time.map_or_else(|| "-".to_owned(), |t| t.0.to_string()));
             facts.set(keys::TIMES, text.join(" ").into_bytes());
         }

@@ -40,6 +40,10 @@ fn lock<T>(mutex: &Mutex<T>) -> Result<MutexGuard<'_, T>> {
 /// sparse block: its 8 offset bytes included), `name` (":name:$DATA"), `sparse_offset` (bytes, of a sparse block).
 ///
 /// A value; `read` works until its reader goes on.
+///
+/// >>> import winlayers as wl
+/// >>> wl.StreamHeader(4, 0, 26, ":Zone.Identifier:$DATA").name
+/// ':Zone.Identifier:$DATA'
 #[pyclass(frozen, module = "winlayers")]
 pub(crate) struct StreamHeader {
     header: Header,
@@ -177,9 +181,17 @@ impl BackupStreamReader {
     }
 }
 
-/// Writes a backup stream to a path or to a binary file object; see BackupStreamReader.
+/// Writes a backup stream to a path or to a binary file object.
 ///
 /// A path appears when the writer is closed, and not before.
+///
+/// >>> import io
+/// >>> import winlayers as wl
+/// >>> sink = io.BytesIO()
+/// >>> with wl.BackupStreamWriter(sink) as writer:
+/// ...     writer.add(4, b"[ZoneTransfer]", name=":Zone.Identifier:$DATA")
+/// >>> len(sink.getvalue())
+/// 78
 #[pyclass(frozen, module = "winlayers")]
 pub(crate) struct BackupStreamWriter {
     state: Mutex<Option<Writer<BufWriter<Sink>>>>,

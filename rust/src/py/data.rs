@@ -135,10 +135,10 @@ impl DataFile {
                 stream.read(&mut RandomData { source: &**self.shared.random()?, places }, out)
             }
             Kind::Forward { generation, part } => {
-                if let (Some(part), Some(current)) = (part, &self.parts) {
-                    if current.load(Ordering::Relaxed) != *part {
-                        return Err(Error::misuse(Misuse::EntryPassed, "the part"));
-                    }
+                if let (Some(part), Some(current)) = (part, &self.parts)
+                    && current.load(Ordering::Relaxed) != *part
+                {
+                    return Err(Error::misuse(Misuse::EntryPassed, "the part"));
                 }
                 self.shared.forward(*generation, |core| {
                     let chunk = core.data()?;

@@ -235,7 +235,7 @@ struct SeekableObject {
 impl SeekableObject {
     fn new(object: Py<PyAny>) -> Result<Self> {
         let start = FileObject::new(Python::attach(|py| object.clone_ref(py)))
-            .seek(SeekFrom::Current(0))
+            .stream_position()
             .map_err(|e| Error::io("seek", None, e))?;
         Ok(SeekableObject { object, start, busy: AtomicBool::new(false) })
     }

@@ -25,9 +25,8 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// - `allow_devices`: devices and FIFOs, read as files without data.
 ///
 /// >>> import winlayers as wl
-/// >>> wl.Policy(allow_colon=True)
-/// Policy(allow_escaping_names=False, allow_backslash=False, allow_colon=True, allow_empty_names=False, \
-/// allow_devices=False)
+/// >>> wl.Policy(allow_colon=True).allow_colon
+/// True
 #[pyclass(frozen, eq, hash, module = "winlayers")]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub(crate) struct Policy(pub policy::Policy);

@@ -108,10 +108,12 @@ impl LayerWriter {
     ) -> PyResult<()> {
         let entry = entry.get();
         let plain = matches!(entry.inner.kind, EntryKind::HardLink | EntryKind::Whiteout);
-        if data.is_none() && streams.is_none() && !plain {
-            if let Some(origin) = &entry.origin {
-                return self.copy(py, entry, origin);
-            }
+        if data.is_none()
+            && streams.is_none()
+            && !plain
+            && let Some(origin) = &entry.origin
+        {
+            return self.copy(py, entry, origin);
         }
         let mut inner = (*entry.inner).clone();
         let mut members: Vec<Input> = Vec::new();

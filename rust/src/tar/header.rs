@@ -112,8 +112,10 @@ impl<'a> Header<'a> {
         self.number(GID, "gid")
     }
 
-    pub fn mtime(&self) -> Result<i64> {
-        self.number(MTIME, "mtime")
+    /// `None` for a field of NULs, which Microsoft's layers have.
+    pub fn mtime(&self) -> Result<Option<i64>> {
+        let absent = self.block[MTIME].iter().all(|&b| b == 0);
+        if absent { Ok(None) } else { self.number(MTIME, "mtime").map(Some) }
     }
 
     /// Device numbers; only devices use them, but a number that does not parse is refused for all.
@@ -227,8 +229,8 @@ pub(crate) struct BlockFields<'a> {
     pub link_name: &'a [u8],
     pub mode: u32,
     pub size: u64,
-    /// Seconds since 1970.
-    pub mtime: i64,
+    /// Seconds since 1970; `None` leaves NULs.
+    pub mtime: Option<i64>,
     pub typeflag: u8,
     /// Whether device fields are zero numbers (a member) or empty (a PAX header).
     pub devices: bool,
@@ -242,7 +244,9 @@ pub(crate) fn block(fields: &BlockFields<'_>) -> [u8; BLOCK] {
     put_octal(&mut block[UID], 0);
     put_octal(&mut block[GID], 0);
     put_octal(&mut block[SIZE], i64::try_from(fields.size).unwrap_or(-1));
-    put_octal(&mut block[MTIME], fields.mtime);
+    if let Some(mtime) = fields.mtime {
+        put_octal(&mut block[MTIME], mtime);
+    }
     block[TYPEFLAG] = fields.typeflag;
     put_name(&mut block[LINK_NAME], fields.link_name);
     block[MAGIC].copy_from_slice(b"ustar\x0000");
@@ -326,7 +330,7 @@ mod tests {
             link_name: b"",
             mode: 0o644,
             size: 0,
-            mtime: 0,
+            mtime: Some(0),
             typeflag: b'0',
             devices: true,
         });

@@ -29,8 +29,8 @@ pub struct Member {
     pub real_size: u64,
     /// Where the data lies in the file, when it is sparse.
     pub sparse: Option<Vec<SparseRange>>,
-    /// Last write.
-    pub mtime: Time,
+    /// Last write; `None` where the field holds NULs and no record says more.
+    pub mtime: Option<Time>,
     /// Last access, where the headers have it.
     pub atime: Option<Time>,
     /// Change of metadata, where the headers have it.
@@ -249,7 +249,7 @@ impl Reader {
         header.uid()?;
         header.gid()?;
         header.check_devices()?;
-        member.mtime = Time { seconds: header.mtime()?, nanoseconds: 0 };
+        member.mtime = header.mtime()?.map(|seconds| Time { seconds, nanoseconds: 0 });
         // Times that do not parse mark a buggy GNU header, whose prefix field is a prefix after all.
         let (atime, ctime) = if header.magic() == Magic::Gnu {
             header.extra_times().unwrap_or_default()
@@ -267,7 +267,7 @@ impl Reader {
                 b"path" => value.clone_into(&mut member.name),
                 b"linkpath" => value.clone_into(&mut member.link_name),
                 b"size" => size = decimal(value, "PAX size")?,
-                b"mtime" => member.mtime = time(value, "PAX mtime")?,
+                b"mtime" => member.mtime = Some(time(value, "PAX mtime")?),
                 b"atime" => member.atime = Some(time(value, "PAX atime")?),
                 b"ctime" => member.ctime = Some(time(value, "PAX ctime")?),
                 b"uid" => drop(decimal(value, "PAX uid")?),

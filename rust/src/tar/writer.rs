@@ -19,7 +19,7 @@ pub struct MemberHeader<'a> {
     pub mode: u32,
     /// Bytes of data that follow.
     pub size: u64,
-    /// Last write; `None` writes zero and no record.
+    /// Last write; `None` leaves NULs, or writes zero where there are no records at all, as Go does.
     pub mtime: Option<Time>,
     /// Last access, always a record.
     pub atime: Option<Time>,
@@ -173,7 +173,7 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
             link_name: b"",
             mode: 0,
             size: body.len() as u64,
-            mtime: 0,
+            mtime: Some(0),
             typeflag: typeflag::PAX,
             devices: false,
         }));
@@ -187,7 +187,7 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
         link_name: member.link_name,
         mode: member.mode,
         size: member.size,
-        mtime: mtime.seconds,
+        mtime: member.mtime.or(body.is_empty().then(Time::default)).map(|time| time.seconds),
         typeflag: member.typeflag,
         devices: true,
     }));
