@@ -70,10 +70,16 @@ def main() -> None:
     save("parse_security", "binary", struct.pack("<BBHIIII", 1, 0, 0x8004, 20, 20, 0, 36) + sid + acl)
 
     plain = stream(3, bytes(20), 2) + stream(1, b"data") + stream(4, b"more", name=":one:$DATA")
-    save("parse_backup_stream", "plain", PIECES + plain)
     block = struct.pack("<Q", 65536) + b"block"
-    save("parse_backup_stream", "sparse", PIECES + stream(1, b"", 8) + stream(9, block) + stream(9, block[:8]))
-    save("parse_backup_stream", "links", PIECES + stream(8, bytes(8)) + stream(7, bytes(16)) + stream(2, both[1]))
+    streams = {
+        "plain": plain,
+        "sparse": stream(1, b"", 8) + stream(9, block) + stream(9, block[:8]),
+        "odd": stream(8, struct.pack("<IHH", 0xA000000C, len(symlink), 0) + symlink) + stream(7, bytes(16)),
+        "ea": stream(1, b"data") + stream(2, both[1]),
+    }
+    for name, data in streams.items():
+        save("parse_backup_stream", name, PIECES + data)
+        save("roundtrip_layer_tar", name, bytes(range(36)) + data)
 
     windows = {
         "LIBARCHIVE.creationtime": "1234567890.1234567",
@@ -88,6 +94,7 @@ def main() -> None:
     }
     for name, data in tars.items():
         save("parse_tar", name, PIECES + data)
+        save("parse_layer_tar", name, PIECES + data)
         save("differential_tar", name, data)
 
 

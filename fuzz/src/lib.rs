@@ -3,10 +3,10 @@
 use std::io::{BufReader, Read};
 use winlayers::limits::Limits;
 
-/// Bounds small enough that a target that only copies what it was told to copy stays quick.
+/// Bounds small enough that a target which reads all it is told to, holes too, stays quick.
 #[must_use]
 pub fn limits() -> Limits {
-    Limits { entries: 4096, ..Limits::default() }
+    Limits { entries: 4096, member_bytes: 1 << 20, total_bytes: 4 << 20, ..Limits::default() }
 }
 
 /// The input in pieces of at most `size` bytes, as a slow pipe would give it.

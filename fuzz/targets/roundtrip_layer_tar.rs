@@ -1,0 +1,61 @@
+//! A backup stream that goes into a lossless tar comes out the same, from memory and from a pipe; it does so too out of
+//! a tar in go-winio's dialect that reported no loss.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::io::Cursor;
+use winlayers::error::Result;
+use winlayers::layer_tar::WriterOptions;
+use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerReader, LayerWriter, MemberData, RandomData};
+use winlayers::nt::BasicInfo;
+use winlayers::policy::{OnLoss, Policy};
+use winlayers::tar::Source;
+
+fuzz_target!(|input: ([u8; 36], &[u8])| {
+    let (info, stream) = input;
+    let mut bytes = [0; 40];
+    bytes[..36].copy_from_slice(&info);
+    let info = BasicInfo::from_bytes(&bytes);
+    if let Ok(tar) = write(&info, stream, Dialect::Lossless, OnLoss::Error) {
+        check(tar, &info, stream);
+    }
+    if let Ok(tar) = write(&info, stream, Dialect::GoWinio, OnLoss::Error) {
+        check(tar, &info, stream);
+    }
+});
+
+fn write(info: &BasicInfo, stream: &[u8], dialect: Dialect, on_loss: OnLoss) -> Result<Vec<u8>> {
+    let options = WriterOptions { dialect, on_loss, limits: winlayers_fuzz::limits(), ..WriterOptions::default() };
+    let mut writer = LayerWriter::new(Vec::new(), options);
+    writer.add_seekable_backup_stream(b"Files/a", info, Cursor::new(stream), None)?;
+    writer.finish()
+}
+
+fn check(tar: Vec<u8>, info: &BasicInfo, stream: &[u8]) {
+    let open = |source| LayerReader::new(source, Policy::default(), &winlayers_fuzz::limits()).expect("memory");
+    let mut reader = open(Source::memory(tar.clone()));
+    let source = reader.random_source().expect("memory");
+    let found = reader.next_found().expect("our own tar").expect("one entry");
+    assert_eq!(&found.entry.basic_info, info);
+    let backup = BackupStream::new(&found.entry, found.has_data).expect("our own entry");
+    assert_eq!(read(backup, &mut RandomData { source: &*source, places: &found.places }), stream);
+    assert!(reader.next_found().expect("our own tar").is_none());
+
+    let mut reader = open(Source::Stream(Box::new(Cursor::new(tar))));
+    let entry = reader.next_entry().expect("our own tar").expect("one entry");
+    let backup = reader.backup_stream(&entry).expect("our own entry");
+    let mut data = ForwardData { reader: &mut reader, state: &mut Default::default() };
+    backup.spool(&mut data).expect("our own tar");
+    assert_eq!(read(backup, &mut data), stream);
+}
+
+fn read(mut backup: BackupStream, data: &mut dyn MemberData) -> Vec<u8> {
+    let (mut bytes, mut chunk) = (Vec::new(), [0; 1000]);
+    loop {
+        let n = backup.read(data, &mut chunk).expect("our own tar");
+        if n == 0 {
+            return bytes;
+        }
+        bytes.extend_from_slice(&chunk[..n]);
+    }
+}
