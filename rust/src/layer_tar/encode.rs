@@ -382,6 +382,18 @@ mod tests {
         })
     }
 
+    #[test]
+    fn a_well_formed_list_of_attributes_after_the_data_keeps_its_place() {
+        let attributes = [crate::nt::ExtendedAttribute { name: b"A".to_vec(), value: b"1".to_vec(), flags: 0 }];
+        let list = crate::nt::ea::encode(&attributes).unwrap();
+        let header = |id, size: usize| StreamHeader::new(id, size as u64);
+        let streams = [(header(StreamId::DATA, 4), b"data".to_vec()), (header(StreamId::EA_DATA, list.len()), list)];
+        let wire = wire(&streams);
+        let tar = lossless(&BasicInfo::default(), &wire, true);
+        assert_eq!(read_random(tar.clone(), 100).1, wire);
+        assert_eq!(read_forward(tar).1, wire);
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(2_000))]
         #[test]

@@ -187,7 +187,12 @@ impl PlanText<'_> {
         let number = |text: &str| text.parse::<u64>().ok().filter(|&n| i64::try_from(n).is_ok()).ok_or_else(wrong);
         let body = match (*word, rest) {
             ("sd", []) => Body::Inline(entry.security_descriptor.clone().ok_or_else(wrong)?),
-            ("ea", []) => Body::Inline(ea_data.ok_or_else(wrong)?.to_vec()),
+            // Without a record of its own, the list is the one that its attributes make.
+            ("ea", []) => match (ea_data, entry.extended_attributes.as_slice()) {
+                (Some(bytes), _) => Body::Inline(bytes.to_vec()),
+                (None, []) => return Err(wrong()),
+                (None, list) => Body::Inline(ea::encode(list)?),
+            },
             ("reparse", []) => Body::Inline(entry.reparse_point.clone().ok_or_else(wrong)?),
             ("inline", [offset, data]) => {
                 header.sparse_offset = if is_block { Some(offset.parse().map_err(|_| wrong())?) } else { None };
