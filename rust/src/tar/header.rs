@@ -13,7 +13,7 @@ const GID: Range<usize> = 116..124;
 const SIZE: Range<usize> = 124..136;
 const MTIME: Range<usize> = 136..148;
 const CHECKSUM: Range<usize> = 148..156;
-const TYPEFLAG: usize = 156;
+pub(crate) const TYPEFLAG: usize = 156;
 const LINK_NAME: Range<usize> = 157..257;
 const MAGIC: Range<usize> = 257..265;
 const DEV_MAJOR: Range<usize> = 329..337;
@@ -116,6 +116,18 @@ impl<'a> Header<'a> {
     pub fn mtime(&self) -> Result<Option<i64>> {
         let absent = self.block[MTIME].iter().all(|&b| b == 0);
         if absent { Ok(None) } else { self.number(MTIME, "mtime").map(Some) }
+    }
+
+    /// Numbers that say nothing here, but are refused where they do not parse: those of a PAX or GNU header.
+    pub fn check_numbers(&self) -> Result<()> {
+        self.mode()?;
+        self.uid()?;
+        self.gid()?;
+        self.mtime()?;
+        if self.magic() == Magic::Star {
+            self.extra_times()?;
+        }
+        self.check_devices()
     }
 
     /// Device numbers; only devices use them, but a number that does not parse is refused for all.

@@ -5,8 +5,11 @@
 //! Where this reader differs from POSIX or from other tools:
 //! - A missing end of archive (no zero blocks, or one) is accepted; a zero block followed by data is refused.
 //! - Checksums may be sums of signed or of unsigned bytes.
-//! - Global PAX headers apply to every later member and are never members themselves.
-//! - A GNU long name wins over a PAX `path`, as in Go's archive/tar.
+//! - Global PAX headers apply to every later member and are never members themselves, but on request
+//!   ([`Reader::global_headers_as_members`]).
+//! - A GNU long name wins over a PAX `path`, as in Go's archive/tar, unless it is empty.
+//! - The last PAX record of a key counts; an empty one restores what the header says.
+//! - A sparse member of the old format needs the magic of GNU tar: star has another layout.
 //! - Links, directories, devices and FIFOs have no data, whatever their size field says.
 //! - A number that does not parse is an error, never zero.
 
@@ -16,10 +19,13 @@ pub(crate) mod pax;
 mod reader;
 mod source;
 mod sparse;
+#[cfg(test)]
+pub(crate) mod tests;
 mod writer;
 
 pub(crate) use buffer::from_io;
 pub use header::typeflag;
+pub(crate) use header::{TYPEFLAG, has_no_data};
 pub use pax::{PaxRecords, Time};
 pub use reader::{Member, Reader};
 pub use source::{ReadAt, Slice, Source};

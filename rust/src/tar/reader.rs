@@ -39,6 +39,43 @@ pub struct Member {
     pub pax: PaxRecords,
 }
 
+impl Member {
+    /// Applies the records; gives the size, where one tells it. The last record of a key counts, an empty one restores
+    /// what the header says.
+    fn apply_pax(&mut self) -> Result<Option<i64>> {
+        const KEYS: [&[u8]; 8] = [b"path", b"linkpath", b"size", b"mtime", b"atime", b"ctime", b"uid", b"gid"];
+        let mut last: [&[u8]; KEYS.len()] = Default::default();
+        for (key, value) in self.pax.iter() {
+            if let Some(i) = KEYS.iter().position(|k| *k == key) {
+                last[i] = value;
+            }
+        }
+        let [path, link, size, mtime, atime, ctime, uid, gid] = last.map(|v| (!v.is_empty()).then_some(v));
+        if let Some(path) = path {
+            path.clone_into(&mut self.name);
+        }
+        if let Some(link) = link {
+            link.clone_into(&mut self.link_name);
+        }
+        if let Some(value) = mtime {
+            self.mtime = Some(time(value, "PAX mtime")?);
+        }
+        if let Some(value) = atime {
+            self.atime = Some(time(value, "PAX atime")?);
+        }
+        if let Some(value) = ctime {
+            self.ctime = Some(time(value, "PAX ctime")?);
+        }
+        for (value, field) in [(uid, "PAX uid"), (gid, "PAX gid")] {
+            value.map(|value| decimal(value, field)).transpose()?;
+        }
+        size.map(|value| decimal(value, "PAX size")).transpose()
+    }
+}
+
+/// How many PAX and GNU headers of the largest size one member may have.
+const SPECIAL_HEADERS: u64 = 4;
+
 /// Reads members one after the other.
 ///
 /// ```
@@ -63,6 +100,7 @@ pub struct Reader {
     at_end: bool,
     zero_blocks: u8,
     keep_raw: bool,
+    global_members: bool,
     raw: Vec<u8>,
     scratch: Vec<u8>,
 }
@@ -84,6 +122,7 @@ impl Reader {
             at_end: false,
             zero_blocks: 0,
             keep_raw: false,
+            global_members: false,
             raw: Vec::new(),
             scratch: Vec::new(),
         })
@@ -94,9 +133,21 @@ impl Reader {
         self.keep_raw = true;
     }
 
+    /// Makes every global header a member without data, of type `g`, whose records apply to no other: as in Go's
+    /// archive/tar, so in Go's tar-split.
+    pub fn global_headers_as_members(&mut self) {
+        self.global_members = true;
+    }
+
     /// The bytes since the last data (padding, headers, end blocks), when they are kept; leaves none.
     pub fn take_raw(&mut self) -> Vec<u8> {
         std::mem::take(&mut self.raw)
+    }
+
+    /// Gives `out` the bytes that [`Reader::take_raw`] would, and keeps its allocation for the next ones.
+    pub(crate) fn swap_raw(&mut self, out: &mut Vec<u8>) {
+        out.clear();
+        std::mem::swap(&mut self.raw, out);
     }
 
     /// The member that [`Reader::advance`] found.
@@ -199,6 +250,11 @@ impl Reader {
         loop {
             let at = self.position();
             self.limits.check(Limit::TotalBytes, at)?;
+            // Each header has its own bound; this one stops a run of them, all of which may have to be kept.
+            let allowance = self.limits.pax_body.saturating_add(2 * BLOCK as u64).saturating_mul(SPECIAL_HEADERS);
+            if at - self.member.position > allowance {
+                return Err(Error::limit(Limit::PaxBody, at - self.member.position, allowance));
+            }
             let Some(block) = self.block()? else { return Ok(false) };
             if block.iter().all(|&b| b == 0) {
                 return self.end_blocks(at);
@@ -206,24 +262,30 @@ impl Reader {
             let header = Header::parse(&block, at)?;
             match header.typeflag() {
                 typeflag::PAX => {
-                    self.special_body(&header, at)?;
+                    self.special(&header, at)?;
                     self.member.pax.clear();
                     self.member.pax.extend(&self.globals);
                     self.member.pax.parse(&self.scratch, at + BLOCK as u64)?;
                 }
+                typeflag::PAX_GLOBAL if self.global_members => {
+                    let size = self.special_body(&header, at)?;
+                    self.member.pax.clear();
+                    self.member.pax.parse(&self.scratch, at + BLOCK as u64)?;
+                    return self.global_member(&header, size).map(|()| true).map_err(|e| e.at(at));
+                }
                 typeflag::PAX_GLOBAL => {
-                    self.special_body(&header, at)?;
+                    self.special(&header, at)?;
                     self.globals.parse(&self.scratch, at + BLOCK as u64)?;
                     self.limits.check(Limit::PaxBody, self.globals.size())?;
                     self.member.pax.clear();
                     self.member.pax.extend(&self.globals);
                 }
                 typeflag::GNU_LONG_NAME => {
-                    self.special_body(&header, at)?;
+                    self.special(&header, at)?;
                     long_name = Some(until_nul(&self.scratch).to_vec());
                 }
                 typeflag::GNU_LONG_LINK => {
-                    self.special_body(&header, at)?;
+                    self.special(&header, at)?;
                     long_link = Some(until_nul(&self.scratch).to_vec());
                 }
                 _ => {
@@ -259,26 +321,13 @@ impl Reader {
         let whole = |seconds| Time { seconds, nanoseconds: 0 };
         (member.atime, member.ctime) = (atime.map(whole), ctime.map(whole));
 
-        for (key, value) in member.pax.iter() {
-            if value.is_empty() {
-                continue;
-            }
-            match key {
-                b"path" => value.clone_into(&mut member.name),
-                b"linkpath" => value.clone_into(&mut member.link_name),
-                b"size" => size = decimal(value, "PAX size")?,
-                b"mtime" => member.mtime = Some(time(value, "PAX mtime")?),
-                b"atime" => member.atime = Some(time(value, "PAX atime")?),
-                b"ctime" => member.ctime = Some(time(value, "PAX ctime")?),
-                b"uid" => drop(decimal(value, "PAX uid")?),
-                b"gid" => drop(decimal(value, "PAX gid")?),
-                _ => {}
-            }
+        if let Some(value) = member.apply_pax()? {
+            size = value;
         }
-        if let Some(name) = long_name {
+        if let Some(name) = long_name.filter(|name| !name.is_empty()) {
             member.name = name;
         }
-        if let Some(link) = long_link {
+        if let Some(link) = long_link.filter(|link| !link.is_empty()) {
             member.link_name = link;
         }
         member.typeflag = match header.typeflag() {
@@ -290,7 +339,7 @@ impl Reader {
             u64::try_from(size).map_err(|_| Error::format(Format::Tar, "size", "a size from 0", format!("{size}")))?;
         member.size = if has_no_data(member.typeflag) { 0 } else { size };
         self.limits.check(Limit::MemberBytes, self.member.size)?;
-        self.sparse(block)?;
+        self.sparse(block, header.magic())?;
         let member = &mut self.member;
         member.data_position = self.buffer.position();
         self.data_left = member.size;
@@ -299,19 +348,40 @@ impl Reader {
         Ok(())
     }
 
-    fn sparse(&mut self, block: &[u8; BLOCK]) -> Result<()> {
+    fn global_member(&mut self, header: &Header<'_>, size: u64) -> Result<()> {
+        let member = &mut self.member;
+        header.name(&mut member.name);
+        header.link_name(&mut member.link_name);
+        (member.atime, member.ctime, member.sparse) = (None, None, None);
+        member.apply_pax()?;
+        member.typeflag = typeflag::PAX_GLOBAL;
+        member.mode = header.mode()?;
+        (member.size, member.real_size) = (0, 0);
+        member.data_position = self.buffer.position();
+        self.data_left = 0;
+        self.padding_left = padding(size);
+        Ok(())
+    }
+
+    fn sparse(&mut self, block: &[u8; BLOCK], magic: Magic) -> Result<()> {
         self.member.sparse = None;
         self.member.real_size = self.member.size;
         let ranges = if self.member.typeflag == typeflag::GNU_SPARSE {
+            // star uses the same type for another layout.
+            if magic != Magic::Gnu {
+                return Err(Error::format(Format::Tar, "magic", "that of GNU tar on a sparse member", "another"));
+            }
             let mut ranges = Vec::new();
             let mut more = sparse::old_gnu(block, true, &mut ranges)?;
+            let mut room = 0;
             while more {
+                room += sparse::OLD_GNU_RANGES;
+                self.limits.check(Limit::SparseRanges, room)?;
                 let at = self.position();
                 let Some(next) = self.block()? else {
                     return Err(Error::format(Format::Tar, "sparse map", "another block", "the end").at(at));
                 };
                 more = sparse::old_gnu(&next, false, &mut ranges)?;
-                self.limits.check(Limit::SparseRanges, ranges.len() as u64)?;
             }
             self.member.real_size = sparse::old_gnu_size(block)?;
             ranges
@@ -384,8 +454,18 @@ impl Reader {
         Ok(Some(block))
     }
 
-    /// The body of a PAX or GNU header, into `scratch`.
-    fn special_body(&mut self, header: &Header<'_>, at: u64) -> Result<()> {
+    /// The body of a PAX or GNU header, into `scratch`, and its padding.
+    fn special(&mut self, header: &Header<'_>, at: u64) -> Result<()> {
+        let padding = padding(self.special_body(header, at)?);
+        if self.take(padding)? < padding {
+            return Err(self.truncated(padding));
+        }
+        Ok(())
+    }
+
+    /// The body of a PAX or GNU header, into `scratch`; gives its size.
+    fn special_body(&mut self, header: &Header<'_>, at: u64) -> Result<u64> {
+        header.check_numbers().map_err(|e| e.at(at))?;
         let size = header.size().map_err(|e| e.at(at))?;
         let size = u64::try_from(size)
             .map_err(|_| Error::format(Format::Tar, "size", "a size from 0", format!("{size}")).at(at))?;
@@ -400,11 +480,7 @@ impl Reader {
         if got < size {
             return Err(self.truncated(size - got));
         }
-        let padding = padding(size);
-        if self.take(padding)? < padding {
-            return Err(self.truncated(padding));
-        }
-        Ok(())
+        Ok(size)
     }
 
     /// Passes over a few bytes that are no data, keeping them where raw bytes are kept; tells how many there were.

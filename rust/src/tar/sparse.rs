@@ -36,7 +36,8 @@ pub(super) fn from_pax(pax: &PaxRecords) -> Result<Option<SparseMap>> {
         _ => return Ok(None),
     }
     let mut numbers = Vec::new();
-    if let Some(map) = get(b"GNU.sparse.map") {
+    let version_0_0 = get(b"GNU.sparse.offset").is_some();
+    if let Some(map) = get(b"GNU.sparse.map").filter(|_| !version_0_0) {
         for text in map.split(|&b| b == b',') {
             numbers.push(decimal(text)?);
         }
@@ -66,9 +67,12 @@ pub(super) fn real_size(pax: &PaxRecords) -> Result<Option<u64>> {
     value.or_else(|| pax.get(b"GNU.sparse.realsize").filter(|v| !v.is_empty())).map(decimal).transpose()
 }
 
+/// Ranges that one extension block of the old GNU format has room for.
+pub(super) const OLD_GNU_RANGES: u64 = 21;
+
 /// Reads the entries of an old GNU header or of one of its extension blocks; tells whether another block follows.
 pub(super) fn old_gnu(block: &[u8; BLOCK], first: bool, ranges: &mut Vec<SparseRange>) -> Result<bool> {
-    let (start, count, extended) = if first { (386, 4, 482) } else { (0, 21, 504) };
+    let (start, count, extended) = if first { (386, 4, 482) } else { (0, OLD_GNU_RANGES as usize, 504) };
     for entry in block[start..start + count * 24].chunks_exact(24) {
         if entry[0] == 0 {
             break;
