@@ -1,1 +1,105 @@
-//! Placeholder text, replaced by the slice that fills this room.
+//! tar-split: a tar taken apart into the data of its members and small metadata, and put together again to the bit.
+//!
+//! [`disassemble`] reads a tar once and writes metadata: a line of JSON for every run of bytes that is no data
+//! (headers, padding, end blocks: a *segment*) and a line for every member (its name, size and checksum). The data
+//! itself goes to a [`ContentSink`], or nowhere: Docker finds it again in the extracted layer. [`assemble`] takes the
+//! metadata and a [`ContentSource`] and writes the same tar.
+//!
+//! The metadata is what the Go package `github.com/vbatts/tar-split` writes, line for line, and either tool assembles
+//! what the other took apart. Where this module differs:
+//! - Members that the Go tool refuses or gets wrong go into segments, data and all, so that assembly always holds:
+//!   see [`Apart`]. The [`Summary`] lists them.
+//! - The size of a member without data (a link, a directory) is 0, whatever its header says.
+//! - Padding that the archive breaks off is kept.
+//! - Assembly checks positions, sizes and names, not only checksums.
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//! use winlayers::tar::{MemberHeader, Source, Writer};
+//! use winlayers::tar_split::{assemble, disassemble};
+//!
+//! let mut writer = Writer::new(Vec::new());
+//! writer.start(&MemberHeader { name: b"a", typeflag: b'0', size: 5, ..Default::default() })?;
+//! writer.data(b"hello")?;
+//! let tar = writer.finish()?;
+//!
+//! let (mut metadata, mut content) = (Vec::new(), BTreeMap::new());
+//! let summary = disassemble(Source::memory(tar.clone()), &mut metadata, Some(&mut content), &Default::default())?;
+//! assert_eq!((summary.files, summary.data), (1, 5));
+//!
+//! let mut again = Vec::new();
+//! assemble(&metadata[..], &mut content, &mut again, &Default::default())?;
+//! assert_eq!(again, tar);
+//! # Ok::<(), winlayers::error::Error>(())
+//! ```
+
+mod assemble;
+mod content;
+mod disassemble;
+mod entry;
+mod names;
+#[cfg(test)]
+mod tests;
+
+use crate::policy::Capped;
+
+pub use assemble::assemble;
+pub use content::{ContentSink, ContentSource};
+pub use disassemble::disassemble;
+pub use names::relative_name;
+
+/// What was taken apart or put together.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Bytes of the archive.
+    pub size: u64,
+    /// Lines for members.
+    pub files: u64,
+    /// Lines for other bytes.
+    pub segments: u64,
+    /// Bytes of data that are not in the metadata.
+    pub data: u64,
+    /// Members whose data is in segments, counted by [`Apart::code`]; only disassembly knows them.
+    pub apart: Capped<ApartMember>,
+}
+
+/// A member whose data went into the metadata.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApartMember {
+    /// Its name, raw bytes.
+    pub name: Vec<u8>,
+    /// Why.
+    pub reason: Apart,
+    /// Bytes of data.
+    pub size: u64,
+}
+
+/// Why the data of a member went into the metadata.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Apart {
+    /// A member before it has the same name, after cleaning. The Go tool refuses the archive.
+    DuplicateName,
+    /// The name is no path inside a directory: absolute, with `..`, a drive or a NUL, or empty though there is data.
+    UnsafeName,
+    /// It is a sparse file with holes. The Go tool writes the holes into the archive as zeros.
+    Sparse,
+    /// The content sink said that it cannot keep a file of this name.
+    Content,
+}
+
+impl Apart {
+    /// The stable code that programs compare.
+    ///
+    /// ```
+    /// assert_eq!(winlayers::tar_split::Apart::Sparse.code(), "sparse");
+    /// ```
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Apart::DuplicateName => "duplicate_name",
+            Apart::UnsafeName => "unsafe_name",
+            Apart::Sparse => "sparse",
+            Apart::Content => "content",
+        }
+    }
+}
