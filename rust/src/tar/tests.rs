@@ -146,7 +146,16 @@ pub(crate) fn repair(block: &mut [u8; BLOCK]) {
 
 fn block(name: &[u8], typeflag: u8, size: u64) -> [u8; BLOCK] {
     let devices = true;
-    header::block(&BlockFields { name, prefix: b"", link_name: b"", mode: 0o644, size, mtime: 0, typeflag, devices })
+    header::block(&BlockFields {
+        name,
+        prefix: b"",
+        link_name: b"",
+        mode: 0o644,
+        size,
+        mtime: Some(0),
+        typeflag,
+        devices,
+    })
 }
 
 fn with_pax(body: &[u8], member: &[u8]) -> Vec<u8> {
