@@ -127,9 +127,20 @@ impl<W: Write> LayerWriter<W> {
                 let streams = entry.streams.as_ref().map_or(0, Vec::len);
                 let has_data = data.len() > streams || entry.kind == EntryKind::File;
                 self.guarded(&entry.name, |writer, name| {
+                    let plain = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
+                    if plain == entry.reparse_point.is_some() {
+                        let word = entry.kind.as_str();
+                        let detail = format!("a {word} with{} reparse buffer", if plain { " a" } else { "out" });
+                        return Err(Error::misuse(Misuse::Argument, detail));
+                    }
                     let mut source = EntryStreams::new(entry, has_data, data)?;
                     let size = if has_data { entry.size } else { 0 };
-                    writer.write_streams(name, &entry.basic_info, &mut source, Some(size))?;
+                    let directory = match entry.kind {
+                        EntryKind::Directory => Some(true),
+                        EntryKind::File => Some(false),
+                        _ => None,
+                    };
+                    writer.write_streams(name, &entry.basic_info, directory, &mut source, Some(size))?;
                     source.finish(entry, has_data)
                 })
             }
@@ -156,7 +167,7 @@ impl<W: Write> LayerWriter<W> {
         }
         self.guarded(name, |writer, name| {
             let mut source = Forward(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, &mut source, size)
+            writer.write_streams(name, info, None, &mut source, size)
         })
     }
 
@@ -173,7 +184,7 @@ impl<W: Write> LayerWriter<W> {
     ) -> Result<()> {
         self.guarded(name, |writer, name| {
             let mut source = Seekable(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, &mut source, size)
+            writer.write_streams(name, info, None, &mut source, size)
         })
     }
 
@@ -187,7 +198,7 @@ impl<W: Write> LayerWriter<W> {
             check_member_name(&target, &writer.options.policy, &writer.options.limits)?;
             let info = info.filter(|info| **info != BasicInfo::default());
             let mut header = match info {
-                Some(info) => Facts::new(info).header(name, &target, 0),
+                Some(info) => Facts::new(info, None).header(name, &target, 0),
                 None => MemberHeader { name, link_name: &target, ..MemberHeader::default() },
             };
             header.mode = 0o644;
@@ -225,6 +236,7 @@ impl<W: Write> LayerWriter<W> {
         &mut self,
         name: &[u8],
         info: &BasicInfo,
+        directory: Option<bool>,
         source: &mut S,
         size: Option<u64>,
     ) -> Result<()> {
@@ -235,9 +247,11 @@ impl<W: Write> LayerWriter<W> {
         match self.options.dialect {
             Dialect::GoWinio => {
                 let (tar, losses) = (&mut self.tar, &mut self.losses);
-                go_winio::Encoder { tar, losses, limits, name, info, size }.write(source)
+                go_winio::Encoder { tar, losses, limits, name, info, directory, size }.write(source)
             }
-            Dialect::Lossless => lossless::Encoder { tar: &mut self.tar, limits, name, info, size }.write(source),
+            Dialect::Lossless => {
+                lossless::Encoder { tar: &mut self.tar, limits, name, info, directory, size }.write(source)
+            }
         }
     }
 

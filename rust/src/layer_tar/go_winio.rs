@@ -52,12 +52,13 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    pub fn new(info: &BasicInfo) -> Self {
+    /// `directory`: whether the member is one; without it the attributes tell.
+    pub fn new(info: &BasicInfo, directory: Option<bool>) -> Self {
         let mut records = vec![(keys::FILE_ATTRIBUTES.to_vec(), info.attributes.0.to_string().into_bytes())];
         if let Some(time) = info.creation_time {
             records.push((keys::CREATION_TIME.to_vec(), written_time(time).text().into_bytes()));
         }
-        let directory = info.attributes.is_directory();
+        let directory = directory.unwrap_or_else(|| info.attributes.is_directory());
         Facts {
             mode: if directory { MODE_DIRECTORY } else { 0 },
             typeflag: if directory { typeflag::DIRECTORY } else { typeflag::FILE },
@@ -119,8 +120,11 @@ pub(super) fn link_target(point: &ReparsePoint) -> Result<(Vec<u8>, bool)> {
     Ok((String::from_utf16_lossy(&print).into_bytes(), point.kind() == ReparseKind::Junction))
 }
 
-/// The reparse buffer that the dialect makes of a link target.
-pub(super) fn reparse_from_link(link: &[u8], junction: bool) -> Result<ReparsePoint> {
+/// The reparse buffer that the dialect makes of a link target, `/` taken for `\`.
+///
+/// # Errors
+/// [`Error::Format`] for a target that no buffer can hold.
+pub fn reparse_from_link(link: &[u8], junction: bool) -> Result<ReparsePoint> {
     let target: Vec<u8> = link.iter().map(|&b| if b == b'/' { b'\\' } else { b }).collect();
     reparse::encode_go_winio(&target, junction)
 }
@@ -131,6 +135,7 @@ pub(super) struct Encoder<'a, W: Write> {
     pub limits: &'a Limits,
     pub name: &'a [u8],
     pub info: &'a BasicInfo,
+    pub directory: Option<bool>,
     pub size: Option<u64>,
 }
 
@@ -138,7 +143,7 @@ impl<W: Write> Encoder<'_, W> {
     pub fn write<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
         let start = source.mark();
         let twice = source.can_rewind();
-        let mut facts = Facts::new(self.info);
+        let mut facts = Facts::new(self.info, self.directory);
         self.time_losses()?;
         let scan = self.scan(source, &mut facts, twice)?;
         let size = match (self.size, scan.size) {
@@ -151,7 +156,7 @@ impl<W: Write> Encoder<'_, W> {
             return Err(Error::limit(Limit::MemberBytes, size, self.limits.member_bytes));
         }
         self.limits.check(Limit::MemberBytes, size)?;
-        let written_size = if self.info.attributes.is_directory() { 0 } else { size };
+        let written_size = if facts.typeflag == typeflag::DIRECTORY { 0 } else { size };
         let link = std::mem::take(&mut facts.link_name);
         self.tar.start(&facts.header(self.name, &link, written_size))?;
 

@@ -28,6 +28,7 @@ pub(super) struct Encoder<'a, W: Write> {
     pub limits: &'a Limits,
     pub name: &'a [u8],
     pub info: &'a BasicInfo,
+    pub directory: Option<bool>,
     pub size: Option<u64>,
 }
 
@@ -143,7 +144,7 @@ impl<W: Write> Encoder<'_, W> {
                 _ => None,
             })
         };
-        let mut facts = Facts::new(self.info);
+        let mut facts = Facts::new(self.info, self.directory);
         let mut entry = LayerEntry::new(self.name, EntryKind::File);
         entry.size = members[0].size;
         if has_data {

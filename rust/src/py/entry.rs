@@ -12,7 +12,7 @@ use super::reader::Origin;
 use super::security::SecurityDescriptor;
 use super::values::{BasicInfo, ExtendedAttribute, ReparsePoint};
 use crate::error::{Error, Misuse};
-use crate::layer_tar::{EntryKind, LayerEntry, NamedStream};
+use crate::layer_tar::{EntryKind, LayerEntry, NamedStream, reparse_from_link};
 use crate::nt;
 use crate::tar::SparseRange;
 
@@ -72,6 +72,9 @@ impl Stream {
 /// `kind` is "file", "directory", "symlink", "junction", "reparse" (another reparse tag), "hard_link" or "whiteout".
 /// `streams` are the named streams, None while a forward-only reader has not reached them.
 ///
+/// Without `basic_info` the attributes are those that the kind needs (DIRECTORY, REPARSE_POINT), and all times are
+/// absent. The reparse buffer of a symlink or junction is made from its link name, where none is given.
+///
 /// >>> import winlayers as wl
 /// >>> entry = wl.Entry("Files/hello.txt", kind="file", size=5)
 /// >>> entry.name, entry.kind, entry.size
@@ -110,7 +113,7 @@ impl Entry {
         let kind = EntryKind::from_word(kind)
             .ok_or_else(|| Error::misuse(Misuse::Argument, format!("{kind:?} is no kind of entry")))?;
         let mut entry = LayerEntry::new(name_bytes(name)?, kind);
-        entry.basic_info = basic_info.map(|info| info.get().0).unwrap_or_default();
+        entry.basic_info = basic_info.map_or_else(|| default_info(kind), |info| info.get().0);
         entry.security_descriptor = security_descriptor
             .map(|sd| match sd.cast::<SecurityDescriptor>() {
                 Ok(sd) => Ok(sd.get().0.raw().to_vec()),
@@ -127,6 +130,11 @@ impl Entry {
             })
             .transpose()?;
         entry.link_name = link_name.map(name_bytes).transpose()?;
+        let is_link = matches!(kind, EntryKind::Symlink | EntryKind::Junction);
+        if let (true, None, Some(link)) = (is_link, &entry.reparse_point, &entry.link_name) {
+            let point = reparse_from_link(link, kind == EntryKind::Junction)?;
+            entry.reparse_point = Some(point.into_raw());
+        }
         entry.size = size;
         entry.sparse_ranges = sparse_ranges
             .map(|ranges| ranges.into_iter().map(|(offset, length)| SparseRange { offset, length }).collect());
@@ -309,6 +317,17 @@ impl Entry {
         }
         rebuild(py, "Entry", fields)
     }
+}
+
+/// The attributes without which Windows would take the entry for something else.
+fn default_info(kind: EntryKind) -> nt::BasicInfo {
+    let attributes = match kind {
+        EntryKind::Directory => nt::FileAttributes::DIRECTORY,
+        EntryKind::Symlink | EntryKind::Reparse => nt::FileAttributes::REPARSE_POINT,
+        EntryKind::Junction => nt::FileAttributes::DIRECTORY | nt::FileAttributes::REPARSE_POINT,
+        EntryKind::File | EntryKind::HardLink | EntryKind::Whiteout => nt::FileAttributes::default(),
+    };
+    nt::BasicInfo { attributes, ..nt::BasicInfo::default() }
 }
 
 /// What pickle calls for an entry that keyword arguments alone cannot make.
