@@ -229,18 +229,18 @@ class Limits:
     def __new__(
         cls,
         *,
-        path: int = 32767,
-        component: int = 255,
-        pax_body: int = 1048576,
-        extended_attributes: int = 65536,
-        reparse_point: int = 16408,
-        security_descriptor: int = 65536,
-        streams: int = 4096,
-        entries: int = 16000000,
-        member_bytes: int = 1099511627776,
-        total_bytes: int = 4398046511104,
-        sparse_ranges: int = 1000000,
-        line: int = 4194304,
+        path: int = ...,
+        component: int = ...,
+        pax_body: int = ...,
+        extended_attributes: int = ...,
+        reparse_point: int = ...,
+        security_descriptor: int = ...,
+        streams: int = ...,
+        entries: int = ...,
+        member_bytes: int = ...,
+        total_bytes: int = ...,
+        sparse_ranges: int = ...,
+        line: int = ...,
     ) -> Self: ...
     @property
     def path(self) -> int: ...
@@ -367,7 +367,7 @@ class Entry:
 
 @final
 class DataFile:
-    def read(self, size: int | None = -1) -> bytes: ...
+    def read(self, size: int | None = ...) -> bytes: ...
     def readinto(self, buffer: WriteableBuffer) -> int: ...
     def readable(self) -> bool: ...
     def writable(self) -> bool: ...
@@ -466,7 +466,7 @@ class StreamHeader:
     def name(self) -> str: ...
     @property
     def sparse_offset(self) -> int | None: ...
-    def read(self, size: int | None = -1) -> bytes: ...
+    def read(self, size: int | None = ...) -> bytes: ...
     def __hash__(self) -> int: ...
     def __eq__(self, other: object, /) -> bool: ...
     def __ne__(self, other: object, /) -> bool: ...

@@ -215,6 +215,8 @@ impl<W: Write> Encoder<'_, W> {
                     if let Some(collector) = &mut sparse {
                         collector.push(&header);
                         scan.size = Some(collector.size());
+                    } else {
+                        self.losses.add(self.name, "sparse", "a sparse block of no sparse stream")?;
                     }
                     source.pass_over()?;
                 }
@@ -348,9 +350,10 @@ impl<W: Write> Encoder<'_, W> {
                     self.tar.start(&facts.stream_header(&member, header.size))?;
                     copy(source, self.tar)?;
                 }
-                StreamId::SPARSE_BLOCK if header.data_size() == 0 => source.pass_over()?,
                 StreamId::SPARSE_BLOCK => {
-                    self.losses.add(self.name, "sparse", "a sparse block after data that is complete")?;
+                    if !twice {
+                        self.losses.add(self.name, "sparse", "a sparse block of no sparse stream")?;
+                    }
                     source.pass_over()?;
                 }
                 StreamId::EA_DATA
