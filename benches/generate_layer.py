@@ -60,7 +60,7 @@ def plan(entries: int, scale: float, small: bool) -> list[Item]:
     links = entries * HARD_LINKS // ENTRIES
     files = entries - len(directories) - links
     components = [name for name in directories if name.startswith("Files/Windows/WinSxS/")]
-    others = [name for name in directories if name.startswith("Files/") and name not in set(components)]
+    others = [name for name in directories if name.startswith("Files/") and "/WinSxS/" not in name]
     descriptors = [base64.b64encode(raw).decode() for raw in security_descriptors()]
 
     items = [Item(name, "directory", descriptor=descriptors[draw.randrange(4)]) for name in directories]

@@ -69,7 +69,7 @@ def from_streams(request):
                 if target:
                     writer.add_hard_link(name, target, info)
                     continue
-                stream = io.BytesIO(data) if data is not None else Window(file.fileno(), offset, length)
+                stream = data if data is not None else Window(file.fileno(), offset, length)
                 writer.add_backup_stream(name, info, stream, size)
         return count
 
