@@ -179,8 +179,7 @@ fn times(member: &Member, records: &Records<'_>, entry: &mut LayerEntry) -> Resu
         return if fields.next().is_none() { Ok(()) } else { Err(wrong()) };
     }
     let ticks = |time: Time, field: &'static str| {
-        let text = time.seconds.to_string();
-        read_time(time).ok_or_else(|| bad(field, "a time that a FILETIME can hold", text.as_bytes()))
+        read_time(time).ok_or_else(|| bad(field, "a time that a FILETIME can hold", time.text().as_bytes()))
     };
     info.last_access_time = member.atime.map(|time| ticks(time, "atime")).transpose()?;
     info.change_time = member.ctime.map(|time| ticks(time, "ctime")).transpose()?;

@@ -35,9 +35,9 @@ pub(super) fn written_time(time: FileTime) -> Time {
 
 /// A time of a tar as a FILETIME: cut towards 1970 to 100 ns, as Go's conversion does.
 pub(super) fn read_time(time: Time) -> Option<FileTime> {
-    let nanoseconds = i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
-    let ticks = nanoseconds / 100 + i128::from(FileTime::UNIX_EPOCH_TICKS);
-    i64::try_from(ticks).ok().map(FileTime)
+    let fraction = if time.seconds < 0 { time.nanoseconds.div_ceil(100) } else { time.nanoseconds / 100 };
+    let ticks = time.seconds.checked_mul(10_000_000)?.checked_add(i64::from(fraction))?;
+    ticks.checked_add(FileTime::UNIX_EPOCH_TICKS).map(FileTime)
 }
 
 /// What the headers of a member and of its named streams have in common.

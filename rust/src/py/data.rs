@@ -1,5 +1,6 @@
 //! Binary files over the data of entries: unnamed data, named streams, backup streams.
 
+use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
@@ -45,7 +46,25 @@ pub(crate) enum Kind {
 
 struct State {
     kind: Kind,
-    scratch: Vec<u8>,
+}
+
+thread_local! {
+    /// Where data waits between the disk and a Python buffer: one for each thread, since most files are small.
+    static SCRATCH: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// Runs with at least `size` bytes of scratch memory.
+fn with_scratch<T>(size: usize, run: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+    let mut scratch = SCRATCH.take();
+    if scratch.len() < size {
+        scratch.resize(size, 0);
+    }
+    let result = run(&mut scratch);
+    // A large read does not keep its memory.
+    if scratch.len() <= 4 * CHUNK {
+        SCRATCH.set(scratch);
+    }
+    result
 }
 
 /// A binary file, read only: `read`, `readinto`, `close`, and `seek` where the reader is seekable.
@@ -62,7 +81,7 @@ pub(crate) struct DataFile {
 
 impl DataFile {
     pub fn new(shared: &Arc<Shared>, kind: Kind, size: Option<u64>) -> Self {
-        let state = Mutex::new(State { kind, scratch: Vec::new() });
+        let state = Mutex::new(State { kind });
         DataFile { shared: Arc::clone(shared), state, closed: AtomicBool::new(false), size, parts: None }
     }
 
@@ -165,28 +184,24 @@ impl DataFile {
         let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else { return self.read_all(py) };
         let mut guard = self.lock()?;
         let state = &mut *guard;
-        let mut scratch = std::mem::take(&mut state.scratch);
-        let result = py.detach(|| {
-            let mut done = 0;
-            while done < size {
-                let step = (size - done).min(CHUNK);
-                if scratch.len() < done + step {
-                    scratch.resize(done + step, 0);
+        with_scratch(size.min(CHUNK), |scratch| {
+            let n = py.detach(|| {
+                let mut done = 0;
+                while done < size {
+                    let step = (size - done).min(CHUNK);
+                    if scratch.len() < done + step {
+                        scratch.resize(done + step, 0);
+                    }
+                    let n = self.fill(state, &mut scratch[done..done + step])?;
+                    done += n;
+                    if n < step {
+                        break;
+                    }
                 }
-                let n = self.fill(state, &mut scratch[done..done + step])?;
-                done += n;
-                if n < step {
-                    break;
-                }
-            }
-            Ok::<_, Error>(done)
-        });
-        let bytes = result.map(|n| PyBytes::new(py, &scratch[..n]));
-        // A large read does not keep its memory.
-        scratch.truncate(4 * CHUNK);
-        scratch.shrink_to(4 * CHUNK);
-        state.scratch = scratch;
-        Ok(bytes?)
+                Ok::<_, Error>(done)
+            })?;
+            Ok(PyBytes::new(py, &scratch[..n]))
+        })
     }
 
     /// Reads into a writable buffer; tells how many bytes, fewer than it holds only at the end.
@@ -195,32 +210,21 @@ impl DataFile {
         let size = view.len()?;
         let mut guard = self.lock()?;
         let state = &mut *guard;
-        let mut scratch = std::mem::take(&mut state.scratch);
-        scratch.resize(scratch.len().max(size.min(CHUNK)), 0);
-        let mut done = 0;
-        let mut result = Ok(());
-        while done < size {
-            let step = (size - done).min(CHUNK);
-            // The buffer belongs to Python, which may change it: it is only touched with the GIL held.
-            let copied = py.detach(|| self.fill(state, &mut scratch[..step])).map_err(PyErr::from).and_then(|n| {
+        with_scratch(size.min(CHUNK), |scratch| {
+            let mut done = 0;
+            while done < size {
+                let step = (size - done).min(CHUNK);
+                // The buffer belongs to Python, which may change it: it is only touched with the GIL held.
+                let n = py.detach(|| self.fill(state, &mut scratch[..step]))?;
                 let part = view.get_item(PySlice::new(py, done as isize, (done + n) as isize, 1))?;
                 PyBuffer::<u8>::get(&part)?.copy_from_slice(py, &scratch[..n])?;
-                Ok(n)
-            });
-            match copied {
-                Ok(n) if n == step => done += n,
-                Ok(n) => {
-                    done += n;
-                    break;
-                }
-                Err(error) => {
-                    result = Err(error);
+                done += n;
+                if n < step {
                     break;
                 }
             }
-        }
-        state.scratch = scratch;
-        result.map(|()| done)
+            Ok(done)
+        })
     }
 
     fn readable(&self) -> bool {

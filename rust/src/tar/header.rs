@@ -76,8 +76,8 @@ impl<'a> Header<'a> {
     pub fn parse(block: &'a [u8; BLOCK], position: u64) -> Result<Self> {
         let header = Header { block };
         let stored = header.number(CHECKSUM, "checksum").map_err(|e| e.at(position))?;
-        let (unsigned, signed) = checksums(block);
-        if stored != unsigned && stored != signed {
+        let unsigned = unsigned_checksum(block);
+        if stored != unsigned && stored != signed_checksum(block) {
             return Err(bad("checksum", format!("{unsigned:o}"), format!("{stored:o}")).at(position));
         }
         Ok(header)
@@ -221,17 +221,24 @@ fn bad(field: &'static str, expected: impl Into<Box<str>>, found: impl Into<Box<
     Error::format(Format::Tar, field, expected, found)
 }
 
-/// The sum of all bytes, the checksum field taken as spaces: unsigned, and signed as some old tools did.
-fn checksums(block: &[u8; BLOCK]) -> (i64, i64) {
-    let (mut unsigned, mut high) = (0_i64, 0_i64);
-    let mut add = |bytes: &[u8]| {
-        unsigned += bytes.iter().map(|&b| u64::from(b)).sum::<u64>() as i64;
-        high += bytes.iter().map(|&b| u64::from(b >> 7)).sum::<u64>() as i64;
-    };
-    add(&block[..CHECKSUM.start]);
-    add(&[b' '; 8]);
-    add(&block[CHECKSUM.end..]);
-    (unsigned, unsigned - 256 * high)
+/// The sum of all bytes, the checksum field taken as spaces.
+fn unsigned_checksum(block: &[u8; BLOCK]) -> i64 {
+    // Four 16-bit lanes in each word: 64 words of two bytes a lane stay under 2^16.
+    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+    let lanes = block.as_chunks::<8>().0.iter().fold(0_u64, |lanes, word| {
+        let word = u64::from_le_bytes(*word);
+        lanes + (word & EVEN) + (word >> 8 & EVEN)
+    });
+    let sum: u64 = (0..4).map(|lane| lanes >> (16 * lane) & 0xffff).sum();
+    let field: i64 = block[CHECKSUM].iter().map(|&b| i64::from(b)).sum();
+    sum.cast_signed() - field + 8 * i64::from(b' ')
+}
+
+/// The same with signed bytes, as some old tools summed.
+fn signed_checksum(block: &[u8; BLOCK]) -> i64 {
+    let field = &block[CHECKSUM];
+    let sum = |bytes: &[u8]| bytes.iter().map(|&b| i64::from(b.cast_signed())).sum::<i64>();
+    sum(block) - sum(field) + 8 * i64::from(b' ')
 }
 
 /// The fields of a header block to write, after anything too large for them has gone into PAX records.
@@ -267,7 +274,7 @@ pub(crate) fn block(fields: &BlockFields<'_>) -> [u8; BLOCK] {
         put_octal(&mut block[DEV_MINOR], 0);
     }
     block[PREFIX.start..PREFIX.start + fields.prefix.len()].copy_from_slice(fields.prefix);
-    let (sum, _) = checksums(&block);
+    let sum = unsigned_checksum(&block);
     put_octal(&mut block[CHECKSUM.start..CHECKSUM.end - 1], sum);
     block[CHECKSUM.end - 1] = b' ';
     block
@@ -347,7 +354,7 @@ mod tests {
             devices: true,
         });
         bytes[1] = 0xe4;
-        let (_, signed) = checksums(&bytes);
+        let signed = signed_checksum(&bytes);
         put_octal(&mut bytes[148..155], signed);
         assert!(Header::parse(&bytes, 0).is_ok());
         bytes[2] ^= 1;
