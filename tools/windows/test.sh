@@ -18,7 +18,7 @@ wanted=$(cat requirements-dev.txt tools/windows/test.sh | sha256sum)
 if [ "$(cat "$site/.made-for" 2>/dev/null)" != "$wanted" ]; then
   rm -rf "$site"
   # colorama by name: pip judges the markers of dependencies by this system, not by Windows.
-  for_windows --constraint requirements-dev.txt pytest hypothesis typer rich distlib colorama==0.4.6
+  for_windows --constraint requirements-dev.txt pytest hypothesis rich distlib colorama==0.4.6
   echo "$wanted" >"$site/.made-for"
 fi
 for_windows --no-deps --upgrade target/windows-wheel/*.whl

@@ -1,0 +1,86 @@
+"""What the command line accepts, told to argparse: see docs/decisions/005-cli.md for why it is not Typer."""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn
+
+# In the order in which --help shows them. A command's module is loaded when the command is used.
+COMMANDS = {
+    "ls": "list what a layer holds",
+    "cat": "write a file of a layer to standard output",
+    "sd": "translate a security descriptor between SDDL and binary",
+    "doctor": "say what winlayers can do on this machine",
+}
+
+EPILOG = """\
+exit codes: 0 done, 1 a check found problems, 2 usage, 3 bad input, 4 store state, 5 host or system, 130 interrupted.
+A LAYER is a tar, plain or in gzip or zstd; - stands for standard input or output.
+"""
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors look like all other errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Tell of a usage error in one line and leave with 2."""
+        from winlayers.cli.errors import Usage, report
+
+        as_json = bool(getattr(self, "asked_for_json", False))
+        hint = f"{self.prog} --help"
+        self.exit(report(Usage(message, hint=hint), as_json=as_json))
+
+
+class _Version(argparse.Action):
+    """Prints the version, which takes a while to look up, only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        """Print and leave."""
+        from winlayers.cli.doctor import version
+
+        sys.stdout.write(f"winlayers {version()}\n")
+        parser.exit()
+
+
+def build(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Make the parser for these words: only commands among them get their arguments."""
+    # Before the command and behind it; the one behind must not reset the one before.
+    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="results and errors as JSON, one object a line")
+    parser: argparse.ArgumentParser = _Parser(
+        prog="winlayers",
+        description="Windows container layers: look into them, build them, check them, take them apart.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        parents=[common],
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    parsers: list[argparse.ArgumentParser] = [parser]
+    for name, text in COMMANDS.items():
+        module = importlib.import_module(f"winlayers.cli.{name}") if name in words else None
+        sub = commands.add_parser(
+            name,
+            help=text,
+            description=module.__doc__ if module is not None else None,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            parents=[common],
+            allow_abbrev=False,
+        )
+        if module is not None:
+            module.add_arguments(sub)
+            sub.set_defaults(run=module.run)
+        parsers.append(sub)
+    as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
+    for each in parsers:
+        each.asked_for_json = as_json  # type: ignore[attr-defined]
+    return parser
+
+
+def parse(argv: Sequence[str] | None = None) -> tuple[Callable[[argparse.Namespace], int], argparse.Namespace]:
+    """Give what is to run, and its arguments."""
+    words = sys.argv[1:] if argv is None else list(argv)
+    arguments = build(words).parse_args(words, argparse.Namespace(json=False))
+    return arguments.run, arguments
