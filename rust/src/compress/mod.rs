@@ -9,7 +9,7 @@
 //!
 //! Source and sink are used on the caller's thread only, and never after the value is dropped: they need not be `Send`.
 //! Memory is bounded whatever the input; the largest part is the window of a zstd frame (see [`Reader`]).
-//! Why these libraries and levels: `docs/decisions/compression.md`.
+//! Why these libraries and levels: `docs/decisions/001-compression.md`.
 
 mod gunzip;
 mod gzip;

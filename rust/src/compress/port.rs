@@ -5,8 +5,8 @@ use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// How many buffers of compressed input there are, and the size of each.
-pub(super) const INPUTS: usize = 8;
-const INPUT: usize = 64 << 10;
+pub(super) const INPUTS: usize = 4;
+const INPUT: usize = 128 << 10;
 /// The same of plain output: how far the worker runs ahead.
 const OUTPUTS: usize = 4;
 const OUTPUT: usize = 256 << 10;

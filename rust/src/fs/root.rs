@@ -1,0 +1,317 @@
+//! A folder that nothing leaves.
+
+use super::metadata::{Kind, Metadata};
+use crate::error::{Error, Result, Rule};
+use cap_fs_ext::{DirExt, FollowSymlinks, OpenOptionsFollowExt, SystemTimeSpec};
+use cap_std::ambient_authority;
+use cap_std::fs::{Dir, File as CapFile, OpenOptions};
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::SystemTime;
+
+/// An open folder. Every path is relative to it and made of plain names: `..`, an absolute path or a drive is refused,
+/// and so is a path that leads through a link, wherever the link points. What is opened, changed or removed lies below
+/// the folder therefore, even while others move things about in it.
+///
+/// A link as the last name is the thing acted upon, never what it points to.
+///
+/// ```
+/// use std::path::Path;
+/// use winlayers::fs::Root;
+///
+/// let folder = tempfile::tempdir().expect("a temporary folder");
+/// let root = Root::open(folder.path())?;
+/// root.create_dir(Path::new("Files"))?;
+/// root.create_file(Path::new("Files/hello.txt"))?;
+/// root.create_symlink(Path::new("out"), Path::new("/etc"), true)?;
+/// assert_eq!(root.create_file(Path::new("out/passwd")).unwrap_err().code(), "link_escapes");
+/// assert_eq!(root.create_file(Path::new("../passwd")).unwrap_err().code(), "name_escapes");
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+pub struct Root {
+    dir: Arc<Dir>,
+    path: PathBuf,
+    /// The parent that was used last: an archive and a walk stay in a folder for a while.
+    last_parent: Mutex<Option<(PathBuf, Arc<Dir>)>>,
+}
+
+impl Root {
+    /// Opens an existing folder; the way to it is the caller's, links are followed.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path.
+    pub fn open(path: &Path) -> Result<Self> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|e| Error::io("open", Some(path), e))?;
+        Ok(Root { dir: Arc::new(dir), path: path.to_path_buf(), last_parent: Mutex::new(None) })
+    }
+
+    /// Makes a folder that did not exist, and opens it.
+    ///
+    /// # Errors
+    /// [`Rule::TargetExists`]; [`Error::Io`] with the path.
+    pub fn create(path: &Path) -> Result<Self> {
+        std::fs::create_dir(path).map_err(|e| created("create folder", path, e))?;
+        Root::open(path)
+    }
+
+    /// The path it was opened by, for messages.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes a folder.
+    ///
+    /// # Errors
+    /// [`Rule::TargetExists`]; [`Rule::NameEscapes`], [`Rule::LinkEscapes`] and the other rules of names; [`Error::Io`].
+    pub fn create_dir(&self, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        parent.create_dir(name).map_err(|e| created("create folder", &self.path.join(path), e))
+    }
+
+    /// Makes an empty file, and opens it for reading and writing.
+    ///
+    /// # Errors
+    /// As [`Root::create_dir`].
+    pub fn create_file(&self, path: &Path) -> Result<File> {
+        let (parent, name) = self.parent(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create_new(true).follow(FollowSymlinks::No);
+        let file = parent.open_with(name, &options).map_err(|e| created("create", &self.path.join(path), e))?;
+        Ok(file.into_std())
+    }
+
+    /// Makes a symbolic link with any text as its target. Windows tells links to directories from others, and takes no
+    /// absolute target here.
+    ///
+    /// # Errors
+    /// As [`Root::create_dir`].
+    pub fn create_symlink(&self, path: &Path, target: &Path, to_directory: bool) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        #[cfg(windows)]
+        let result = if to_directory { parent.symlink_dir(target, name) } else { parent.symlink_file(target, name) };
+        #[cfg(not(windows))]
+        let result = {
+            let _ = to_directory;
+            parent.symlink_contents(target, name)
+        };
+        result.map_err(|e| created("create link", &self.path.join(path), e))
+    }
+
+    /// Gives an existing file, or link, a second name.
+    ///
+    /// # Errors
+    /// As [`Root::create_dir`].
+    pub fn create_hard_link(&self, path: &Path, existing: &Path) -> Result<()> {
+        let (from, from_name) = self.parent(existing)?;
+        let (to, to_name) = self.parent(path)?;
+        from.hard_link(from_name, &to, to_name).map_err(|e| created("create hard link", &self.path.join(path), e))
+    }
+
+    /// Opens a regular file for reading.
+    ///
+    /// # Errors
+    /// [`Rule::MemberType`] for anything but a regular file; the rules of names; [`Error::Io`].
+    pub fn open_file(&self, path: &Path) -> Result<File> {
+        self.open_regular(path).map(CapFile::into_std)
+    }
+
+    pub(super) fn open_regular(&self, path: &Path) -> Result<CapFile> {
+        let (parent, name) = self.parent(path)?;
+        let failed = |e| Error::io("open", Some(&self.path.join(path)), e);
+        let refused = || Error::refused(Rule::MemberType, format!("{} is no regular file", path.display()));
+        if Metadata::new(&parent.symlink_metadata(name).map_err(failed)?).kind != Kind::File {
+            return Err(refused());
+        }
+        let mut options = OpenOptions::new();
+        options.read(true).follow(FollowSymlinks::No);
+        // A FIFO that takes the file's place here must not stall us.
+        #[cfg(unix)]
+        cap_fs_ext::OpenOptionsSyncExt::nonblock(&mut options, true);
+        let file = parent.open_with(name, &options).map_err(failed)?;
+        if file.metadata().map_err(failed)?.is_file() { Ok(file) } else { Err(refused()) }
+    }
+
+    /// What is known about an entry; the empty path is the root itself.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn metadata(&self, path: &Path) -> Result<Metadata> {
+        let metadata = if path.as_os_str().is_empty() {
+            self.dir.dir_metadata()
+        } else {
+            let (parent, name) = self.parent(path)?;
+            parent.symlink_metadata(name)
+        };
+        metadata.map(|m| Metadata::new(&m)).map_err(|e| Error::io("stat", Some(&self.path.join(path)), e))
+    }
+
+    /// The text of a link.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn read_link(&self, path: &Path) -> Result<PathBuf> {
+        let (parent, name) = self.parent(path)?;
+        parent.read_link_contents(name).map_err(|e| Error::io("read link", Some(&self.path.join(path)), e))
+    }
+
+    /// The names in a folder, sorted by their bytes; the empty path is the root itself.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn list(&self, path: &Path) -> Result<Vec<OsString>> {
+        let failed = |e| Error::io("list", Some(&self.path.join(path)), e);
+        let dir = self.folder(path)?;
+        let entries = dir.entries().map_err(failed)?;
+        let mut names = entries.map(|entry| Ok(entry?.file_name())).collect::<io::Result<Vec<_>>>().map_err(failed)?;
+        names.sort_unstable_by(|a, b| a.as_encoded_bytes().cmp(b.as_encoded_bytes()));
+        Ok(names)
+    }
+
+    /// Removes a file or a link.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn remove_file(&self, path: &Path) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        parent.remove_file_or_symlink(name).map_err(|e| Error::io("remove", Some(&self.path.join(path)), e))
+    }
+
+    /// Removes an empty folder.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn remove_dir(&self, path: &Path) -> Result<()> {
+        self.forget();
+        let (parent, name) = self.parent(path)?;
+        parent.remove_dir(name).map_err(|e| Error::io("remove", Some(&self.path.join(path)), e))
+    }
+
+    /// Removes a folder and everything in it; links in it go, what they point to stays.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn remove_tree(&self, path: &Path) -> Result<()> {
+        self.forget();
+        let (parent, name) = self.parent(path)?;
+        parent.remove_dir_all(name).map_err(|e| Error::io("remove", Some(&self.path.join(path)), e))
+    }
+
+    /// Renames within the root; a file at the new name is replaced.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.forget();
+        let (from_parent, from_name) = self.parent(from)?;
+        let (to_parent, to_name) = self.parent(to)?;
+        let renamed = from_parent.rename(from_name, &to_parent, to_name);
+        self.forget();
+        renamed.map_err(|e| Error::io("rename", Some(&self.path.join(from)), e))
+    }
+
+    /// Sets times, as exactly as the file system keeps them; `None` leaves one as it is.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn set_times(&self, path: &Path, accessed: Option<SystemTime>, modified: Option<SystemTime>) -> Result<()> {
+        let (parent, name) = self.parent(path)?;
+        let spec = |time: SystemTime| SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
+        parent
+            .set_symlink_times(name, accessed.map(spec), modified.map(spec))
+            .map_err(|e| Error::io("set times", Some(&self.path.join(path)), e))
+    }
+
+    /// Makes a regular file read-only (on Unix: clears the write bits), or writable by its owner again.
+    ///
+    /// # Errors
+    /// As [`Root::open_file`].
+    pub fn set_read_only(&self, path: &Path, read_only: bool) -> Result<()> {
+        let failed = |e| Error::io("set permissions", Some(&self.path.join(path)), e);
+        let file = self.open_file(path)?;
+        let mut permissions = file.metadata().map_err(failed)?.permissions();
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = permissions.mode();
+            permissions.set_mode(if read_only { mode & !0o222 } else { mode | 0o200 });
+        }
+        #[cfg(not(unix))]
+        permissions.set_readonly(read_only);
+        file.set_permissions(permissions).map_err(failed)
+    }
+
+    /// The open folder that holds `path`, and the last name.
+    fn parent<'a>(&self, path: &'a Path) -> Result<(Arc<Dir>, &'a OsStr)> {
+        check(path)?;
+        let name = path.file_name().expect("a checked path ends in a name");
+        Ok((self.folder(path.parent().expect("it has a last name"))?, name))
+    }
+
+    fn folder(&self, path: &Path) -> Result<Arc<Dir>> {
+        if path.as_os_str().is_empty() {
+            return Ok(self.dir.clone());
+        }
+        check(path)?;
+        let mut last = self.last_parent.lock().unwrap_or_else(PoisonError::into_inner);
+        let (mut at, mut dir) = match last.take() {
+            Some((known, dir)) if path.starts_with(&known) => (known, dir),
+            _ => (PathBuf::new(), self.dir.clone()),
+        };
+        let below = path.strip_prefix(&at).expect("it starts with it").to_path_buf();
+        for name in below.components() {
+            let next = dir.open_dir_nofollow(name);
+            at.push(name);
+            dir = Arc::new(next.map_err(|e| match dir.symlink_metadata(name) {
+                Ok(metadata) if metadata.is_symlink() => {
+                    Error::refused(Rule::LinkEscapes, format!("{} is a link", at.display()))
+                }
+                _ => Error::io("open", Some(&self.path.join(&at)), e),
+            })?);
+        }
+        *last = Some((at, dir.clone()));
+        Ok(dir)
+    }
+
+    fn forget(&self) {
+        *self.last_parent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// Refuses every path that is not a chain of plain names, or that names something else on this system.
+fn check(path: &Path) -> Result<()> {
+    if path.as_os_str().is_empty() {
+        return Err(Error::refused(Rule::NameEmpty, ""));
+    }
+    let bytes = path.as_os_str().as_encoded_bytes();
+    if bytes.contains(&0) {
+        return Err(Error::refused(Rule::NameNul, path.display().to_string()));
+    }
+    // `components` passes over `.` in the middle and over a slash at the end.
+    for component in path.components() {
+        let Component::Normal(name) = component else {
+            return Err(Error::refused(Rule::NameEscapes, path.display().to_string()));
+        };
+        if cfg!(windows) {
+            check_windows(name)?;
+        }
+    }
+    Ok(())
+}
+
+/// A colon would open a stream of another file, `NUL` a device, and `end.` the file `end`.
+fn check_windows(name: &OsStr) -> Result<()> {
+    use crate::nt::name::{utf16_from_wtf8, win32_trouble};
+    let trouble = utf16_from_wtf8(name.as_encoded_bytes()).is_none_or(|units| win32_trouble(&units).is_some());
+    if trouble { Err(Error::refused(Rule::NameReserved, name.display().to_string())) } else { Ok(()) }
+}
+
+pub(super) fn created(operation: &'static str, path: &Path, error: io::Error) -> Error {
+    if error.kind() == io::ErrorKind::AlreadyExists {
+        return Error::refused(Rule::TargetExists, path.display().to_string());
+    }
+    Error::io(operation, Some(path), error)
+}
