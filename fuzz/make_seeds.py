@@ -3,6 +3,7 @@
 Run by hand after a change here; the files are kept in git. Corpora that grow from them are not.
 """
 
+import gzip
 import io
 import struct
 import tarfile
@@ -96,7 +97,15 @@ def main() -> None:
     for name, data in tars.items():
         save("parse_tar", name, PIECES + data)
         save("parse_layer_tar", name, PIECES + data)
+        save("roundtrip_tar_split", name, PIECES + data)
         save("differential_tar", name, data)
+    line = b'{"type":%d,"name":"a","size":5,"payload":"%s","position":%d}\n'
+    metadata = line % (2, b"AAAA", 0) + line % (1, b"I/P+///c/P8=", 1)
+    save("roundtrip_tar_split", "metadata", PIECES + metadata)
+
+    save("parse_compressed", "gzip", PIECES + gzip.compress(b"hello" * 20, mtime=0) + gzip.compress(b"", mtime=0))
+    frame = bytes.fromhex("28b52ffd 2005 290000 68656c6c6f")  # one raw block
+    save("parse_compressed", "zstd", PIECES + frame + bytes.fromhex("502a4d18 02000000 ffff") + frame)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,29 @@
+//! Gzip and zstd out of any bytes: the same in any pieces; and any bytes, compressed by both, come out again.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use std::io::{Read, Write};
+use winlayers::compress::{Compression, Reader, Writer};
+
+/// A few bytes may stand for very many: no more than this is looked at.
+const MOST: u64 = 4 << 20;
+
+fuzz_target!(|input: (u8, &[u8])| {
+    let (size, data) = input;
+    let whole = decompress(data);
+    let pieces = decompress(winlayers_fuzz::in_pieces(data, size));
+    assert_eq!(whole, pieces);
+    for compression in [Compression::Gzip, Compression::Zstd] {
+        let mut writer = Writer::with_workers(Vec::new(), compression, 1).expect("a thread");
+        writer.write_all(data).expect("memory");
+        let packed = writer.finish().expect("memory");
+        assert_eq!(decompress(&packed[..]).expect("our own bytes"), data);
+    }
+});
+
+fn decompress(source: impl Read) -> Result<Vec<u8>, String> {
+    let mut plain = Vec::new();
+    let reader = Reader::new(source).map_err(|error| error.to_string())?;
+    reader.take(MOST).read_to_end(&mut plain).map_err(|error| error.to_string())?;
+    Ok(plain)
+}
