@@ -37,7 +37,7 @@ class Pipe(io.RawIOBase):
         """Say yes."""
         return True
 
-    def read(self, size: int = -1) -> bytes:  # type: ignore[override]
+    def read(self, size: int = -1) -> bytes:
         """Read as a pipe does."""
         return self._data.read(size)
 
@@ -49,8 +49,10 @@ def names(entry: dict[str, Any]) -> str | bytes:
 
 def basic_info(ticks: dict[str, int]) -> wl.BasicInfo:
     """Give the BasicInfo that a spec describes."""
-    times = (wl.FileTime(ticks[key]) for key in ("creation", "last_access", "last_write", "change"))
-    return wl.BasicInfo(*times, wl.FileAttributes(ticks["attributes"]))
+    created, accessed, written, changed = (
+        wl.FileTime(ticks[key]) for key in ("creation", "last_access", "last_write", "change")
+    )
+    return wl.BasicInfo(created, accessed, written, changed, wl.FileAttributes(ticks["attributes"]))
 
 
 def stream_of(entry: dict[str, Any]) -> bytes:

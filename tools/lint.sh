@@ -12,7 +12,7 @@ check cargo fmt --check
 check cargo fmt --check --manifest-path fuzz/Cargo.toml
 check cargo clippy --quiet --locked --all-targets -- -D warnings
 check cargo clippy --quiet --locked --all-targets --features python -- -D warnings
-check env RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --no-deps --document-private-items
+check env RUSTDOCFLAGS='-D warnings' cargo doc --quiet --locked --no-deps
 check cargo deny --log-level error check licenses bans sources
 check ruff check
 check ruff format --check
