@@ -5,7 +5,7 @@
 'S-1-5-32-544'
 """
 
-from winlayers import exceptions
+from winlayers import exceptions, tarsplit
 from winlayers._native import (
     Ace,
     BackupStreamReader,
@@ -80,4 +80,5 @@ __all__ = [
     "WinLayersError",
     "exceptions",
     "fold_name",
+    "tarsplit",
 ]

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, final
@@ -495,6 +495,27 @@ class BackupStreamWriter:
     def __exit__(
         self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None: ...
+
+# tarsplit.rs
+
+_Fields = tuple[int, int, int, int, list[tuple[str, bytes, str, int]], dict[str, int]]
+
+def tarsplit_disassemble(
+    source: _Source,
+    metadata: _Sink,
+    content: object = None,
+    *,
+    limits: Limits | None = None,
+    progress: Callable[[int, int | None], object] | None = None,
+) -> _Fields: ...
+def tarsplit_assemble(
+    metadata: _Source,
+    content: object,
+    sink: _Sink,
+    *,
+    limits: Limits | None = None,
+    progress: Callable[[int, int | None], object] | None = None,
+) -> _Fields: ...
 
 debug_build: bool
 

@@ -152,6 +152,8 @@ pub struct AtomicDir {
     staged: TempDir,
     path: PathBuf,
     durable: bool,
+    /// Whether an empty folder of that name goes.
+    replace_empty: bool,
 }
 
 impl AtomicDir {
@@ -161,12 +163,27 @@ impl AtomicDir {
     /// [`Rule::TargetExists`]; [`Error::Io`] with the path.
     pub fn create(path: &Path) -> Result<Self> {
         absent(path)?;
+        Self::stage(path, false)
+    }
+
+    /// Makes an empty folder beside `path`, where there is nothing or an empty folder, which the commit replaces.
+    ///
+    /// # Errors
+    /// As [`AtomicDir::create`].
+    pub fn create_over_empty(path: &Path) -> Result<Self> {
+        match std::fs::read_dir(path).map(|mut entries| entries.next().is_none()) {
+            Ok(true) => Self::stage(path, true),
+            _ => Self::create(path),
+        }
+    }
+
+    fn stage(path: &Path, replace_empty: bool) -> Result<Self> {
         let mut builder = Builder::new();
         builder.prefix(STAGED_PREFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
         let staged = builder.tempdir_in(folder_of(path)).map_err(|e| Error::io("create folder", Some(path), e))?;
-        Ok(AtomicDir { staged, path: path.to_path_buf(), durable: false })
+        Ok(AtomicDir { staged, path: path.to_path_buf(), durable: false, replace_empty })
     }
 
     /// The folder, to be filled. Windows renames no folder that is open: drop it before the commit.
@@ -194,6 +211,10 @@ impl AtomicDir {
     /// # Errors
     /// [`Rule::TargetExists`] when something has that name by now; [`Error::Io`]; nothing is left behind then.
     pub fn commit(self) -> Result<()> {
+        if self.replace_empty {
+            // One that was filled by now stays, and is in the way.
+            let _ = std::fs::remove_dir(&self.path);
+        }
         // Unix would replace an empty folder.
         absent(&self.path)?;
         std::fs::rename(self.staged.path(), &self.path).map_err(|e| created("rename", &self.path, e))?;

@@ -12,6 +12,7 @@ mod io;
 mod policy;
 mod reader;
 mod security;
+mod tarsplit;
 mod values;
 mod writer;
 
@@ -25,5 +26,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     data::register(module)?;
     writer::register(module)?;
     backup_stream::register(module)?;
+    tarsplit::register(module)?;
     Ok(())
 }

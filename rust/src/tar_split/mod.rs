@@ -35,6 +35,7 @@
 
 mod assemble;
 mod content;
+mod directory;
 mod disassemble;
 mod entry;
 mod names;
@@ -45,6 +46,7 @@ use crate::policy::Capped;
 
 pub use assemble::assemble;
 pub use content::{ContentSink, ContentSource};
+pub use directory::{Directory, NewDirectory};
 pub use disassemble::disassemble;
 pub use names::relative_name;
 

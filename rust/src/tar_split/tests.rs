@@ -348,3 +348,51 @@ proptest! {
         let _ = join(lines.join("\n").as_bytes(), &mut Content::new());
     }
 }
+
+#[test]
+fn a_directory_of_content() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("content");
+    let tar = tar(&[
+        (b"Files/a/b", b'0', b"1"),
+        (b"./Files//a/c", b'0', b"2"),
+        (b"Files/a", b'D', b"a directory by now"),
+        (b"Files/a/b/c", b'0', b"below a file"),
+        (&[b'x'; 300], b'0', b"too long"),
+        (b"last", b'0', b"3"),
+    ]);
+    let mut directory = NewDirectory::create(&path).unwrap();
+    let mut metadata = Vec::new();
+    let summary =
+        disassemble(Source::memory(tar.clone()), &mut metadata, Some(&mut directory), &Default::default()).unwrap();
+    assert_eq!(summary.apart.totals, BTreeMap::from([("content", 3)]));
+    assert!(!path.exists());
+    directory.commit().unwrap();
+    let mut again = Vec::new();
+    assemble(&metadata[..], &mut Directory::open(&path).unwrap(), &mut again, &Default::default()).unwrap();
+    assert_eq!(again, tar);
+
+    assert_eq!(NewDirectory::create(&path).err().unwrap().code(), "target_exists");
+    drop(NewDirectory::create(&folder.path().join("dropped")).unwrap());
+    assert_eq!(folder.path().read_dir().unwrap().count(), 1);
+}
+
+#[test]
+fn no_name_and_no_link_leads_out_of_a_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let content = folder.path().join("content");
+    let mut new = NewDirectory::create(&content).unwrap();
+    for name in [&b"../up"[..], b"/..", b"a\0"] {
+        assert!(!new.start(name, 1).unwrap());
+    }
+    new.commit().unwrap();
+    assert!(!folder.path().join("up").exists());
+    let mut directory = Directory::open(&content).unwrap();
+    assert_eq!(directory.open(b"../content").err().unwrap().code(), "name_escapes");
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::symlink("/etc", content.join("etc")).unwrap();
+        assert_eq!(directory.open(b"etc/passwd").err().unwrap().code(), "link_escapes");
+        assert_eq!(directory.open(b"etc").err().unwrap().code(), "member_type");
+    }
+}
