@@ -207,6 +207,10 @@ closed_set! {
         NameNotUnicode = "name_not_unicode", "the name is not WTF-8";
         /// A name that the target file system would mangle.
         NameReserved = "name_reserved", "the file system cannot hold this name";
+        /// A root that a layer does not have.
+        RootUnknown = "root_unknown", "a layer holds Files, Hives and UtilityVM only";
+        /// One name twice.
+        DuplicateName = "duplicate_name", "an entry of this name came before";
         /// Two names equal without case.
         CaseCollision = "case_collision", "two names differ only in case";
         /// A link that leaves the root.

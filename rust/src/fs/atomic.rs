@@ -224,7 +224,8 @@ impl AtomicDir {
     }
 }
 
-fn absent(path: &Path) -> Result<()> {
+/// Refuses a path that is taken.
+pub(crate) fn absent(path: &Path) -> Result<()> {
     match std::fs::symlink_metadata(path) {
         Ok(_) => Err(Error::refused(Rule::TargetExists, path.display().to_string())),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),

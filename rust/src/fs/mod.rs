@@ -15,6 +15,7 @@ mod metadata;
 mod root;
 mod walk;
 
+pub(crate) use atomic::absent;
 pub use atomic::{AtomicDir, AtomicFile, STAGED_PREFIX};
 pub use lock::Lock;
 pub use metadata::{Kind, Metadata};
@@ -23,7 +24,7 @@ pub use walk::{StableFile, Visit, Walk};
 
 use crate::error::{Error, Result};
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Opens a file that the caller named, anywhere, following links: for input that is not below a [`Root`].
 ///
@@ -31,6 +32,14 @@ use std::path::Path;
 /// [`Error::Io`] with the path.
 pub fn open_file(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::io("open", Some(path), e))
+}
+
+/// The path of something that exists without links, `.` and `..`.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::fs::canonicalize(path).map_err(|e| Error::io("open", Some(path), e))
 }
 
 #[cfg(test)]

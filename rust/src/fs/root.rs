@@ -219,6 +219,22 @@ impl Root {
     /// The rules of names; [`Error::Io`].
     pub fn set_times(&self, path: &Path, accessed: Option<SystemTime>, modified: Option<SystemTime>) -> Result<()> {
         let (parent, name) = self.parent(path)?;
+        // Below, times before 1970 panic; a link cannot be opened, and keeps the time that it has.
+        #[cfg(unix)]
+        if [accessed, modified].into_iter().flatten().any(|time| time < SystemTime::UNIX_EPOCH) {
+            let failed = |e| Error::io("set times", Some(&self.path.join(path)), e);
+            if parent.symlink_metadata(name).map_err(failed)?.is_symlink() {
+                return Ok(());
+            }
+            let mut options = OpenOptions::new();
+            options.read(true).follow(FollowSymlinks::No);
+            cap_fs_ext::OpenOptionsMaybeDirExt::maybe_dir(&mut options, true);
+            let mut times = std::fs::FileTimes::new();
+            times = accessed.map_or(times, |time| times.set_accessed(time));
+            times = modified.map_or(times, |time| times.set_modified(time));
+            let file = parent.open_with(name, &options).map_err(failed)?.into_std();
+            return file.set_times(times).map_err(failed);
+        }
         let spec = |time: SystemTime| SystemTimeSpec::Absolute(cap_std::time::SystemTime::from_std(time));
         parent
             .set_symlink_times(name, accessed.map(spec), modified.map(spec))

@@ -4,7 +4,8 @@ use super::report::Progress;
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Limit, Result};
 use crate::limits::Limits;
-use std::io::{self, Read};
+use crate::tar::{ReadAt, Source};
+use std::io::{self, BufWriter, Read, Write};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -117,5 +118,72 @@ impl<R: Read> Read for Tee<R> {
         let told = if n == 0 { self.progress.finish(size) } else { self.progress.at(size) };
         told.map_err(io::Error::other)?;
         Ok(n)
+    }
+}
+
+/// The bytes of a source from its front, its length told to `progress` where it is known.
+pub(super) fn front_to_back(source: Source, progress: &Progress) -> Result<Box<dyn Read + Send>> {
+    match source {
+        Source::Stream(stream) => Ok(stream),
+        Source::Random(bytes) => {
+            progress.set_total(Some(bytes.size().map_err(|e| Error::io("stat", None, e))?));
+            Ok(Box::new(Front { bytes, position: 0 }))
+        }
+    }
+}
+
+/// The digest and the number of the bytes that went through a [`Tee`], which is gone.
+pub(super) fn digest(hasher: Arc<Mutex<Hasher>>) -> (String, u64) {
+    let hasher = Arc::into_inner(hasher).map(Mutex::into_inner);
+    let hasher = hasher.expect("the tee is gone").unwrap_or_else(PoisonError::into_inner);
+    let size = hasher.size();
+    (hasher.finish(), size)
+}
+
+/// Reads a random source from its front.
+struct Front {
+    bytes: Arc<dyn ReadAt>,
+    position: u64,
+}
+
+impl Read for Front {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.bytes.read_at(buf, self.position)?;
+        self.position += n as u64;
+        Ok(n)
+    }
+}
+
+/// A sink that hashes and counts what is written to it.
+pub(super) struct HashedSink<W: Write> {
+    sink: BufWriter<W>,
+    hasher: Hasher,
+    progress: Progress,
+}
+
+impl<W: Write> HashedSink<W> {
+    pub fn new(sink: W, progress: Progress) -> Result<Self> {
+        Ok(HashedSink { sink: BufWriter::with_capacity(CHUNK, sink), hasher: Hasher::start()?, progress })
+    }
+
+    /// The sink, the digest and the number of bytes.
+    pub fn finish(self) -> Result<(W, String, u64)> {
+        let size = self.hasher.size();
+        self.progress.finish(size)?;
+        let sink = self.sink.into_inner().map_err(|e| crate::tar::from_io(e.into_error()))?;
+        Ok((sink, self.hasher.finish(), size))
+    }
+}
+
+impl<W: Write> Write for HashedSink<W> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = self.sink.write(buf)?;
+        self.hasher.update(&buf[..n]);
+        self.progress.at(self.hasher.size()).map_err(io::Error::other)?;
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.sink.flush()
     }
 }

@@ -117,6 +117,11 @@ impl<'a> Inspector<'a> {
                 self.problem("parent_missing", &child, Some(offset), message);
             }
         }
+        // Only the first orphans were kept; all their parents are known.
+        let missing = self.names.count(|known| known.has(Known::PARENT_WANTED) && !known.has(Known::SEEN));
+        if missing > 0 {
+            self.problems.totals.insert("parent_missing", missing);
+        }
         self.problems.items.sort_by_key(|problem| problem.offset);
         (self.problems, self.losses)
     }

@@ -6,7 +6,7 @@
 use crate::error::{Limit, Result};
 use crate::limits::Limits;
 use crate::nt::name::{fold, utf16_from_wtf8, wtf8_from_utf16};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 /// What is known about a name.
@@ -102,6 +102,12 @@ impl Names {
         self.get(name).0 & Known::SPELLING == name.spelling
     }
 
+    /// How many names there are of which `what` holds.
+    pub fn count(&self, what: impl Fn(Known) -> bool) -> u64 {
+        let known = self.shards.iter().flat_map(HashMap::values).map(|bytes| Known(u16::from_le_bytes(*bytes)));
+        known.filter(|known| what(*known)).count() as u64
+    }
+
     /// Learns more about a name.
     ///
     /// # Errors
@@ -118,6 +124,33 @@ impl Names {
         known.add(what);
         *slot = known.0.to_le_bytes();
         self.limits.check(Limit::Entries, self.len)
+    }
+}
+
+/// Names in their very spelling: keyed hashes of 64 bits.
+pub(super) struct ExactNames {
+    hashes: HashSet<u64>,
+    keys: RandomState,
+}
+
+impl ExactNames {
+    pub fn new() -> Self {
+        ExactNames { hashes: HashSet::new(), keys: RandomState::new() }
+    }
+
+    /// Adds a name; `false` when it was there. A slash at its end does not count.
+    pub fn insert(&mut self, name: &[u8], limits: &Limits) -> Result<bool> {
+        let new = self.hashes.insert(self.hash(name));
+        limits.check(Limit::Entries, self.hashes.len() as u64)?;
+        Ok(new)
+    }
+
+    pub fn contains(&self, name: &[u8]) -> bool {
+        self.hashes.contains(&self.hash(name))
+    }
+
+    fn hash(&self, name: &[u8]) -> u64 {
+        self.keys.hash_one(name.strip_suffix(b"/").unwrap_or(name))
     }
 }
 

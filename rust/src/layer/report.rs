@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::policy::{Capped, Loss};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// One thing that is wrong, with its place.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,10 +34,18 @@ pub struct LayerReport {
 
 /// Called at least once for each MiB of work with what is done and, where that is known, with how much it is in all.
 /// Its error stops the work, and comes out of it.
-pub struct Progress {
-    call: Box<dyn FnMut(u64, Option<u64>) -> Result<()> + Send>,
+#[derive(Clone)]
+pub struct Progress(Arc<Mutex<Inner>>);
+
+type Call = dyn FnMut(u64, Option<u64>) -> Result<()> + Send;
+
+struct Inner {
+    call: Box<Call>,
     total: Option<u64>,
+    done: u64,
     next: u64,
+    /// Work that does not move `done`.
+    aside: u64,
 }
 
 /// Bytes between two calls.
@@ -45,7 +54,7 @@ const STEP: u64 = 1 << 20;
 impl Progress {
     /// Tells this function.
     pub fn new(call: impl FnMut(u64, Option<u64>) -> Result<()> + Send + 'static) -> Self {
-        Progress { call: Box::new(call), total: None, next: 0 }
+        Progress(Arc::new(Mutex::new(Inner { call: Box::new(call), total: None, done: 0, next: 0, aside: 0 })))
     }
 
     /// Tells nobody.
@@ -54,21 +63,47 @@ impl Progress {
         Self::new(|_, _| Ok(()))
     }
 
-    pub(super) fn set_total(&mut self, total: Option<u64>) {
-        self.total = total;
+    pub(super) fn set_total(&self, total: Option<u64>) {
+        self.inner().total = total;
     }
 
     /// `done` bytes are done.
-    pub(super) fn at(&mut self, done: u64) -> Result<()> {
-        if done < self.next {
+    pub(super) fn at(&self, done: u64) -> Result<()> {
+        let mut inner = self.inner();
+        inner.done = done;
+        if done < inner.next {
             return Ok(());
         }
-        self.next = done.saturating_add(STEP);
-        (self.call)(done, self.total)
+        inner.next = done.saturating_add(STEP);
+        inner.tell()
+    }
+
+    /// So many bytes of work were done that do not count, such as those of a hole.
+    pub(super) fn aside(&self, n: u64) -> Result<()> {
+        let mut inner = self.inner();
+        inner.aside += n;
+        if inner.aside < STEP {
+            return Ok(());
+        }
+        inner.aside = 0;
+        inner.tell()
     }
 
     /// The work is done.
-    pub(super) fn finish(&mut self, done: u64) -> Result<()> {
-        (self.call)(done, self.total.map(|total| total.max(done)))
+    pub(super) fn finish(&self, done: u64) -> Result<()> {
+        let mut inner = self.inner();
+        inner.done = done;
+        inner.total = Some(done);
+        inner.tell()
+    }
+
+    fn inner(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn tell(&mut self) -> Result<()> {
+        (self.call)(self.done, self.total)
     }
 }

@@ -1,16 +1,14 @@
 //! Reads a layer once: its digest to the very end of the source, and every problem with its place.
 
-use super::hashing::{Hasher, Tee};
+use super::hashing::{Tee, digest, front_to_back};
 use super::inspect::Inspector;
 use super::report::{LayerReport, Problem, Progress};
 use crate::error::{Error, Format, Limit, Result};
 use crate::layer_tar::{Body, LayerEntry, LayerReader, validate_plan};
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::tar::{Expander, Piece, ReadAt, Source, SparseRange};
+use crate::tar::{Expander, Piece, Source, SparseRange};
 use std::collections::{HashMap, HashSet};
-use std::io::{self, Read};
-use std::sync::{Arc, Mutex, PoisonError};
 
 /// Recomputes everything that a layer tar says about itself, and lists what is wrong.
 ///
@@ -33,15 +31,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::Limit`] for more entries or bytes than the limits allow; what `progress` returns.
-pub fn verify(source: Source, policy: &Policy, limits: &Limits, mut progress: Progress) -> Result<LayerReport> {
-    let stream: Box<dyn Read + Send> = match source {
-        Source::Stream(stream) => stream,
-        Source::Random(bytes) => {
-            progress.set_total(Some(bytes.size().map_err(|e| Error::io("stat", None, e))?));
-            Box::new(Front { bytes, position: 0 })
-        }
-    };
-    let (tee, hasher) = Tee::new(stream, progress, limits)?;
+pub fn verify(source: Source, policy: &Policy, limits: &Limits, progress: Progress) -> Result<LayerReport> {
+    let (tee, hasher) = Tee::new(front_to_back(source, &progress)?, progress, limits)?;
     // Names are checked here, so that a bad one does not hide what else is wrong with its entry.
     let lenient = Policy { allow_devices: policy.allow_devices, ..Policy::permissive() };
     let reader = LayerReader::new(Source::Stream(Box::new(tee)), lenient, limits)?;
@@ -50,10 +41,7 @@ pub fn verify(source: Source, policy: &Policy, limits: &Limits, mut progress: Pr
     let Verifier { reader, inspector, entries, cut_short } = verifier;
     drop(reader);
     let (problems, losses) = inspector.finish();
-    let hasher = Arc::into_inner(hasher).map(Mutex::into_inner);
-    let hasher: Hasher = hasher.expect("the tee is gone").unwrap_or_else(PoisonError::into_inner);
-    let size = hasher.size();
-    let diff_id = hasher.finish();
+    let (diff_id, size) = digest(hasher);
     Ok(LayerReport { diff_id: (!cut_short).then_some(diff_id), entries, size, problems, losses })
 }
 
@@ -221,20 +209,6 @@ fn recorded_blocks(entry: &LayerEntry) -> HashMap<usize, Vec<SparseRange>> {
         }
     }
     blocks
-}
-
-/// Reads a random source from its front.
-struct Front {
-    bytes: Arc<dyn ReadAt>,
-    position: u64,
-}
-
-impl Read for Front {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.bytes.read_at(buf, self.position)?;
-        self.position += n as u64;
-        Ok(n)
-    }
 }
 
 /// A problem made of an error, with the place that the error knows.

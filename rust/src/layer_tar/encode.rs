@@ -37,6 +37,15 @@ pub struct WriterOptions {
     pub limits: Limits,
 }
 
+/// What an entry says beyond its streams, where it comes from one.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Hints<'a> {
+    /// Whether it is a directory, where that is not for its attributes to say.
+    pub directory: Option<bool>,
+    /// The link name to write, where it stands for the same reparse buffer as the one made of that buffer.
+    pub link: Option<&'a [u8]>,
+}
+
 /// What the dialect lost.
 pub(super) struct Losses {
     on_loss: OnLoss,
@@ -91,6 +100,16 @@ impl<W: Write> LayerWriter<W> {
         &self.losses.list
     }
 
+    /// Notes a loss that the caller knows of.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] where losses are errors.
+    pub fn add_loss(&mut self, loss: Loss) -> Result<()> {
+        let added = self.losses.push(&loss.path, loss.stream, loss.kind, loss.detail);
+        self.poisoned |= added.is_err();
+        added.map_err(|e| e.in_member(&loss.path))
+    }
+
     /// Bytes written so far.
     pub fn position(&self) -> u64 {
         self.tar.position()
@@ -113,6 +132,30 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// [`Error::Misuse`] for data that does not fit the entry, [`Error::Refused`], [`Error::Limit`], [`Error::Io`].
     pub fn add(&mut self, entry: &LayerEntry, data: Vec<Box<dyn BufRead + '_>>) -> Result<()> {
+        self.add_streams(entry, entry.kind == EntryKind::Directory, data, EntryStreams::new)
+    }
+
+    /// As [`LayerWriter::add`], with the entry's streams in their recorded order; `directory` tells whether the mode of
+    /// the member says so, which that of a file may.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add`].
+    pub fn add_recorded(
+        &mut self,
+        entry: &LayerEntry,
+        directory: bool,
+        data: Vec<Box<dyn BufRead + '_>>,
+    ) -> Result<()> {
+        self.add_streams(entry, directory, data, EntryStreams::recorded)
+    }
+
+    fn add_streams<'d>(
+        &mut self,
+        entry: &LayerEntry,
+        directory: bool,
+        data: Vec<Box<dyn BufRead + 'd>>,
+        streams_of: impl FnOnce(&LayerEntry, bool, Vec<Box<dyn BufRead + 'd>>) -> Result<EntryStreams<'d>>,
+    ) -> Result<()> {
         match entry.kind {
             EntryKind::HardLink => {
                 let target = entry.link_name.as_deref().unwrap_or_default();
@@ -133,14 +176,10 @@ impl<W: Write> LayerWriter<W> {
                         let detail = format!("a {word} with{} reparse buffer", if plain { " a" } else { "out" });
                         return Err(Error::misuse(Misuse::Argument, detail));
                     }
-                    let mut source = EntryStreams::new(entry, has_data, data)?;
+                    let mut source = streams_of(entry, has_data, data)?;
                     let size = if has_data { entry.size } else { 0 };
-                    let directory = match entry.kind {
-                        EntryKind::Directory => Some(true),
-                        EntryKind::File => Some(false),
-                        _ => None,
-                    };
-                    writer.write_streams(name, &entry.basic_info, directory, &mut source, Some(size))?;
+                    let hints = Hints { directory: plain.then_some(directory), link: entry.link_name.as_deref() };
+                    writer.write_streams(name, &entry.basic_info, hints, &mut source, Some(size))?;
                     source.finish(entry, has_data)
                 })
             }
@@ -167,7 +206,7 @@ impl<W: Write> LayerWriter<W> {
         }
         self.guarded(name, |writer, name| {
             let mut source = Forward(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, None, &mut source, size)
+            writer.write_streams(name, info, Hints::default(), &mut source, size)
         })
     }
 
@@ -184,7 +223,7 @@ impl<W: Write> LayerWriter<W> {
     ) -> Result<()> {
         self.guarded(name, |writer, name| {
             let mut source = Seekable(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, None, &mut source, size)
+            writer.write_streams(name, info, Hints::default(), &mut source, size)
         })
     }
 
@@ -236,7 +275,7 @@ impl<W: Write> LayerWriter<W> {
         &mut self,
         name: &[u8],
         info: &BasicInfo,
-        directory: Option<bool>,
+        hints: Hints<'_>,
         source: &mut S,
         size: Option<u64>,
     ) -> Result<()> {
@@ -247,10 +286,10 @@ impl<W: Write> LayerWriter<W> {
         match self.options.dialect {
             Dialect::GoWinio => {
                 let (tar, losses) = (&mut self.tar, &mut self.losses);
-                go_winio::Encoder { tar, losses, limits, name, info, directory, size }.write(source)
+                go_winio::Encoder { tar, losses, limits, name, info, hints, size }.write(source)
             }
             Dialect::Lossless => {
-                lossless::Encoder { tar: &mut self.tar, limits, name, info, directory, size }.write(source)
+                lossless::Encoder { tar: &mut self.tar, limits, name, info, hints, size }.write(source)
             }
         }
     }

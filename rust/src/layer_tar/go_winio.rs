@@ -3,7 +3,7 @@
 //! Source: behaviour of github.com/Microsoft/go-winio v0.6.4, package backuptar. A source that can be rewound is read
 //! twice, as there: once for what belongs into the header, once for the data.
 
-use super::encode::Losses;
+use super::encode::{Hints, Losses};
 use super::keys;
 use super::keys::BASE64;
 use super::plan::{member_stream_name, wire_name};
@@ -129,13 +129,22 @@ pub fn reparse_from_link(link: &[u8], junction: bool) -> Result<ReparsePoint> {
     reparse::encode_go_winio(&target, junction)
 }
 
+/// The spelling of a link target that was given, such as one with other slashes, where it gives the same reparse buffer.
+pub(super) fn spelled(given: Option<&[u8]>, target: Vec<u8>, junction: bool) -> Vec<u8> {
+    let buffer = |link: &[u8]| reparse_from_link(link, junction).ok();
+    match given {
+        Some(given) if *given != target && buffer(given) == buffer(&target) => given.to_vec(),
+        _ => target,
+    }
+}
+
 pub(super) struct Encoder<'a, W: Write> {
     pub tar: &'a mut Writer<W>,
     pub losses: &'a mut Losses,
     pub limits: &'a Limits,
     pub name: &'a [u8],
     pub info: &'a BasicInfo,
-    pub directory: Option<bool>,
+    pub hints: Hints<'a>,
     pub size: Option<u64>,
 }
 
@@ -143,7 +152,7 @@ impl<W: Write> Encoder<'_, W> {
     pub fn write<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
         let start = source.mark();
         let twice = source.can_rewind();
-        let mut facts = Facts::new(self.info, self.directory);
+        let mut facts = Facts::new(self.info, self.hints.directory);
         self.time_losses()?;
         let scan = self.scan(source, &mut facts, twice)?;
         let size = match (self.size, scan.size) {
@@ -374,7 +383,8 @@ impl<W: Write> Encoder<'_, W> {
 
     fn reparse(&mut self, raw: Vec<u8>, facts: &mut Facts) -> Result<()> {
         let point = ReparsePoint::parse(raw)?;
-        let (link, junction) = link_target(&point)?;
+        let (target, junction) = link_target(&point)?;
+        let link = spelled(self.hints.link, target, junction);
         if facts.mode & MODE_SYMLINK == MODE_SYMLINK && facts.typeflag == typeflag::SYMLINK {
             self.losses.add(self.name, "reparse_point", "only the last one is kept")?;
         }

@@ -1,8 +1,9 @@
 //! The lossless dialect: the go-winio records, and `WINLAYERS.*` records for what those do not carry.
 
+use super::encode::Hints;
 use super::entry::{EntryKind, LayerEntry, NamedStream};
 use super::go_winio::{
-    Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, written_time, zeros,
+    Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time, zeros,
 };
 use super::keys;
 use super::keys::BASE64;
@@ -28,7 +29,7 @@ pub(super) struct Encoder<'a, W: Write> {
     pub limits: &'a Limits,
     pub name: &'a [u8],
     pub info: &'a BasicInfo,
-    pub directory: Option<bool>,
+    pub hints: Hints<'a>,
     pub size: Option<u64>,
 }
 
@@ -144,7 +145,7 @@ impl<W: Write> Encoder<'_, W> {
                 _ => None,
             })
         };
-        let mut facts = Facts::new(self.info, self.directory);
+        let mut facts = Facts::new(self.info, self.hints.directory);
         let mut entry = LayerEntry::new(self.name, EntryKind::File);
         entry.size = members[0].size;
         if has_data {
@@ -172,7 +173,7 @@ impl<W: Write> Encoder<'_, W> {
                     facts.set(keys::MOUNT_POINT, b"1".to_vec());
                 }
                 carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
-                link = target;
+                link = spelled(self.hints.link, target, junction);
             }
             if !carried {
                 facts.set(keys::REPARSE, BASE64.encode(raw).into_bytes());

@@ -115,15 +115,36 @@ impl<'a> EntryStreams<'a> {
     /// [`Error::Misuse`] when the number of members does not fit, and what encoding extended attributes gives.
     pub fn new(entry: &LayerEntry, has_data: bool, members: Vec<Box<dyn BufRead + 'a>>) -> Result<Self> {
         let streams = entry.streams.as_deref().unwrap_or_default();
+        Self::planned(plan::usual(entry, streams, has_data)?, streams.len(), has_data, members)
+    }
+
+    /// The entry's streams in their recorded order, the usual ones where none is recorded; else as
+    /// [`EntryStreams::new`].
+    ///
+    /// # Errors
+    /// As [`EntryStreams::new`]; [`Error::Format`] for an order that does not tell all data.
+    pub fn recorded(entry: &LayerEntry, has_data: bool, members: Vec<Box<dyn BufRead + 'a>>) -> Result<Self> {
+        let Some(recorded) = &entry.recorded else { return Self::new(entry, has_data, members) };
+        let streams = entry.streams.as_deref().unwrap_or_default();
+        let sizes: Vec<u64> = [entry.size].into_iter().chain(streams.iter().map(|stream| stream.size)).collect();
+        plan::validate(recorded, &sizes)?;
+        Self::planned(recorded.clone(), streams.len(), has_data, members)
+    }
+
+    fn planned(
+        plan: Vec<PlannedStream>,
+        streams: usize,
+        has_data: bool,
+        members: Vec<Box<dyn BufRead + 'a>>,
+    ) -> Result<Self> {
         let mut members = members;
         if !has_data {
             members.insert(0, Box::new(std::io::empty()));
         }
-        if members.len() != streams.len() + 1 {
-            let detail = format!("{} named streams, data for {}", streams.len(), members.len().saturating_sub(1));
+        if members.len() != streams + 1 {
+            let detail = format!("{} named streams, data for {}", streams, members.len().saturating_sub(1));
             return Err(Error::misuse(Misuse::Data, detail));
         }
-        let plan = plan::usual(entry, streams, has_data)?;
         let positions = vec![0; members.len()];
         Ok(EntryStreams { plan, next: 0, data_left: 0, inline_at: 0, members, positions })
     }
@@ -135,14 +156,18 @@ impl<'a> EntryStreams<'a> {
     pub fn finish(mut self, entry: &LayerEntry, has_data: bool) -> Result<()> {
         let streams = entry.streams.iter().flatten().map(|stream| stream.size);
         let sizes = [if has_data { entry.size } else { 0 }].into_iter().chain(streams);
-        for ((member, position), size) in self.members.iter_mut().zip(&mut self.positions).zip(sizes) {
+        for (index, ((member, position), size)) in
+            self.members.iter_mut().zip(&mut self.positions).zip(sizes).enumerate()
+        {
+            // A stream that nobody asked for was dropped, and told as a loss.
+            let dropped = *position == 0 && (index > 0 || entry.sparse_ranges.is_none());
             loop {
                 let chunk = member.fill_buf().map_err(from_io)?;
                 if chunk.is_empty() {
                     break;
                 }
                 let n = chunk.len();
-                if *position + n as u64 > size || chunk.iter().any(|&b| b != 0) {
+                if *position + n as u64 > size || !dropped && chunk.iter().any(|&b| b != 0) {
                     return Err(Error::misuse(Misuse::Data, format!("more data than the {size} bytes of the entry")));
                 }
                 member.consume(n);

@@ -155,6 +155,9 @@ fn rule_hint(rule: Rule) -> Option<&'static str> {
         Rule::WhiteoutName => "Rename it: names that begin with .wh. mean deletions in a layer.",
         Rule::TargetExists => "Choose another target, or remove this one first.",
         Rule::FileChanged => "Run it again while nothing writes to the directory.",
-        Rule::NameNul | Rule::LinkEscapes | Rule::PaxKey => return None,
+        Rule::RootUnknown => {
+            "Pack the directory that holds nothing but Files, Hives and UtilityVM, or the content of Files."
+        }
+        Rule::NameNul | Rule::DuplicateName | Rule::LinkEscapes | Rule::PaxKey => return None,
     })
 }

@@ -9,6 +9,7 @@ mod entry;
 pub(crate) mod errors;
 mod flags;
 mod io;
+mod layer;
 mod policy;
 mod reader;
 mod security;
@@ -25,6 +26,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     entry::register(module)?;
     data::register(module)?;
     writer::register(module)?;
+    layer::register(module)?;
     backup_stream::register(module)?;
     tarsplit::register(module)?;
     Ok(())

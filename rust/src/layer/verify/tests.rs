@@ -3,7 +3,7 @@ use crate::digest::{Sha256, hex};
 use crate::layer_tar::{Dialect, EntryKind, LayerWriter, NamedStream, WriterOptions, keys};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::tar::{MemberHeader, Time, Writer, typeflag};
-use std::io::BufRead;
+use std::io::{self, BufRead};
 
 fn report(tar: Vec<u8>) -> LayerReport {
     verify(Source::memory(tar), &Policy::default(), &Limits::default(), Progress::none()).unwrap()

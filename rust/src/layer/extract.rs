@@ -1,0 +1,455 @@
+//! Puts a layer into a directory: confined to it, all or nothing, with a sidecar of what the disk cannot hold.
+
+use super::disk::{Disk, disk_path};
+use super::hashing::{Tee, digest, front_to_back};
+use super::names::{Known, Names};
+use super::report::{LayerReport, Progress};
+use super::sidecar::{
+    Base64, Bytes, DATA, Header, Line, Member, OnDisk, SidecarWriter, VERSION, dialect_word, sidecar_path,
+};
+use super::symlink::link_on_disk;
+use crate::digest::{Sha256, hex};
+use crate::error::{Error, Limit, Result, Rule};
+use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
+use crate::limits::Limits;
+use crate::nt::FileTime;
+use crate::nt::name::utf16_from_wtf8;
+use crate::nt::path::check_member_name;
+use crate::policy::{Capped, Loss, Policy};
+use crate::tar::{Source, from_io};
+use std::fs::File;
+use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tempfile::SpooledTempFile;
+
+/// Named streams of one entry up to this size are kept in memory until the entry is complete.
+const SPOOL: usize = 1 << 20;
+/// Among the bits of a mode, those of its type: a directory.
+const MODE_DIRECTORY: i64 = 0o040_000;
+
+/// Extracts a layer into a directory that is not there yet, and writes `DIR.winlayers.ndjson` beside it.
+///
+/// Nothing appears before everything is complete, and nothing stays of what fails. No member is written outside of the
+/// directory, or through a link. Links that would leave it become empty files, hard links to lower layers and whiteouts
+/// exist in the sidecar only: losses tell of those, though [`super::pack`] gives them back.
+///
+/// ```
+/// use winlayers::layer::{Progress, extract, pack};
+/// use winlayers::tar::Source;
+/// let folder = tempfile::tempdir().unwrap();
+/// std::fs::create_dir(folder.path().join("a")).unwrap();
+/// std::fs::write(folder.path().join("a/hello.txt"), "hello").unwrap();
+/// let (tar, _) = pack(&folder.path().join("a"), Vec::new(), &Default::default(), Progress::none())?;
+///
+/// extract(Source::memory(tar.clone()), &folder.path().join("b"), &Default::default(), Progress::none())?;
+/// assert_eq!(std::fs::read(folder.path().join("b/Files/hello.txt")).unwrap(), b"hello");
+/// let (again, _) = pack(&folder.path().join("b"), Vec::new(), &Default::default(), Progress::none())?;
+/// assert_eq!(again, tar);
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Refused`] when the target or its sidecar exists, and for names and links that a disk cannot hold or that
+/// lead out of it; else as [`LayerReader::next_entry`]; [`Error::Io`].
+pub fn extract(source: Source, directory: &Path, limits: &Limits, progress: Progress) -> Result<LayerReport> {
+    let sidecar_path = sidecar_path(directory)?;
+    absent(&sidecar_path)?;
+    let staged = AtomicDir::create(directory)?;
+    let file = AtomicFile::create(&sidecar_path)?;
+
+    let (tee, hasher) = Tee::new(front_to_back(source, &progress)?, progress.clone(), limits)?;
+    let mut extractor = Extractor {
+        disk: Disk { root: staged.open()? },
+        reader: LayerReader::new(Source::Stream(Box::new(tee)), Policy::strict(), limits)?,
+        sidecar: SidecarWriter::new(BufWriter::with_capacity(DATA, file), limits),
+        names: Names::new(limits),
+        directories: BufWriter::new(SpooledTempFile::new(SPOOL)),
+        limits,
+        progress,
+        lossless: false,
+        entries: 0,
+        written: 0,
+        losses: Capped::default(),
+    };
+    extractor.run()?;
+    extractor.directory_times()?;
+    let Extractor { disk, reader, sidecar, lossless, entries, losses, .. } = extractor;
+    // Windows renames no directory that is open.
+    drop((disk, reader));
+    let failed = |e| Error::io("write", Some(&sidecar_path), e);
+    let mut file = sidecar.finish()?.into_inner().map_err(|e| failed(e.into_error()))?;
+    if lossless {
+        // The two words have the same length.
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        SidecarWriter::new(&mut file, limits).line(&header(Dialect::Lossless))?;
+    }
+    let (diff_id, size) = digest(hasher);
+    file.commit_new()?;
+    if let Err(error) = staged.commit() {
+        let folder = sidecar_path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let name = sidecar_path.file_name().unwrap_or_default();
+        Root::open(folder).and_then(|folder| folder.remove_file(Path::new(name)))?;
+        return Err(error);
+    }
+    Ok(LayerReport { diff_id: Some(diff_id), entries, size, losses, ..LayerReport::default() })
+}
+
+fn header(dialect: Dialect) -> Line {
+    Line::WinlayersSidecar(Header { version: VERSION, dialect: dialect_word(dialect).to_owned() })
+}
+
+struct Extractor<'a, W: Write> {
+    disk: Disk,
+    reader: LayerReader,
+    sidecar: SidecarWriter<W>,
+    names: Names,
+    /// Directories and their times, which are set when nothing is put into them any more.
+    directories: BufWriter<SpooledTempFile>,
+    limits: &'a Limits,
+    progress: Progress,
+    lossless: bool,
+    entries: u64,
+    /// Bytes of files and streams, holes included.
+    written: u64,
+    losses: Capped<Loss>,
+}
+
+impl<W: Write> Extractor<'_, W> {
+    fn run(&mut self) -> Result<()> {
+        self.sidecar.line(&header(Dialect::GoWinio))?;
+        while let Some(entry) = self.reader.next_entry()? {
+            self.entries += 1;
+            let name = entry.name.clone();
+            self.entry(entry).map_err(|e| e.in_member(&name))?;
+        }
+        loop {
+            let n = self.reader.rest()?.len();
+            if n == 0 {
+                return Ok(());
+            }
+            self.reader.consume_rest(n);
+        }
+    }
+
+    fn entry(&mut self, mut entry: LayerEntry) -> Result<()> {
+        let member = self.reader.member();
+        self.lossless |= member.sparse.is_some() || member.pax.iter().any(|(key, _)| key.starts_with(b"WINLAYERS."));
+        let directory = entry.kind == EntryKind::Directory;
+        let mode_directory = member.mode & MODE_DIRECTORY != 0;
+        let odd = matches!(entry.kind, EntryKind::File | EntryKind::Directory) && mode_directory != directory;
+        let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name).to_vec();
+        check_components(&path)?;
+        let part = self.reader.next_part()?;
+        let has_data = part.as_ref().is_some_and(|part| part.stream.is_none());
+        let (disk, sha256) = self.make(&entry, &path, has_data)?;
+
+        let mut spool = SpooledTempFile::new(SPOOL);
+        let mut streams = Vec::new();
+        let mut next = if has_data { self.reader.next_part()? } else { part };
+        while let Some(part) = next {
+            streams.push(NamedStream { name: part.stream.unwrap_or_default(), size: part.size });
+            self.spool(&mut spool)?;
+            next = self.reader.next_part()?;
+        }
+        entry.streams = Some(streams);
+        let directory = odd.then_some(mode_directory);
+        let line = Member { sha256, directory, ..Member::of(&entry, has_data, disk) };
+        self.sidecar.line(&Line::Member(Box::new(line)))?;
+        self.sidecar.ranges(entry.sparse_ranges.as_deref().unwrap_or_default())?;
+        self.stream_data(&mut spool, &entry)
+    }
+
+    /// Makes what stands for an entry on the disk; tells what it is and, of a file, the digest of its content.
+    fn make(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
+        let in_directory = entry.basic_info.attributes.is_directory();
+        match entry.kind {
+            EntryKind::Whiteout => Ok((OnDisk::Nothing, None)),
+            EntryKind::Directory => self.directory(entry, path),
+            // Some reparse points are directories with entries inside.
+            EntryKind::Reparse if in_directory && !has_data => self.directory(entry, path),
+            EntryKind::HardLink => self.hard_link(entry, path),
+            EntryKind::Symlink => match link_on_disk(entry) {
+                Some(target) => self.symlink(entry, path, &target),
+                None => self.placeholder(entry, path, has_data),
+            },
+            EntryKind::Junction => self.placeholder(entry, path, has_data),
+            EntryKind::File | EntryKind::Reparse => self.file(entry, path, has_data),
+        }
+    }
+
+    fn directory(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
+        let again = self.take_name(path, Known::DIRECTORY)?;
+        self.parent(path)?;
+        if !again {
+            self.made(self.disk.root.create_dir(&disk_path(path)?))?;
+        }
+        if let Some(time) = entry.basic_info.last_write_time {
+            let length = u32::try_from(path.len()).expect("paths are bounded").to_le_bytes();
+            let record = [&length[..], &time.0.to_le_bytes(), path].concat();
+            self.directories.write_all(&record).map_err(|e| Error::io("write a temporary file", None, e))?;
+        }
+        Ok((OnDisk::Directory, None))
+    }
+
+    /// Gives directories their times.
+    fn directory_times(&mut self) -> Result<()> {
+        let failed = |e| Error::io("read a temporary file", None, e);
+        self.directories.flush().map_err(failed)?;
+        let spool = self.directories.get_mut();
+        let mut left = spool.stream_position().map_err(failed)?;
+        spool.seek(SeekFrom::Start(0)).map_err(failed)?;
+        let mut records = BufReader::new(spool);
+        while left > 0 {
+            let mut head = [0; 12];
+            records.read_exact(&mut head).map_err(failed)?;
+            let [a, b, c, d, ticks @ ..] = head;
+            let mut path = vec![0; u32::from_le_bytes([a, b, c, d]) as usize];
+            records.read_exact(&mut path).map_err(failed)?;
+            left -= (head.len() + path.len()) as u64;
+            if let Some(time) = system_time(FileTime(i64::from_le_bytes(ticks))) {
+                self.disk.root.set_times(&disk_path(&path)?, None, Some(time))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn file(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
+        self.take_name(path, Known::default())?;
+        self.parent(path)?;
+        let mut file = self.made(self.disk.root.create_file(&disk_path(path)?))?;
+        let mut hash = Sha256::new();
+        let sparse = entry.sparse_ranges.is_some();
+        // Without data of its own, the reader stands at the first named stream.
+        if has_data {
+            self.copy(&mut file, &mut hash, sparse)?;
+        }
+        let length = file.stream_position().and_then(|position| if sparse { file.set_len(position) } else { Ok(()) });
+        let timed = length.and_then(|()| match entry.basic_info.last_write_time.and_then(system_time) {
+            Some(time) => file.set_modified(time),
+            None => Ok(()),
+        });
+        timed.map_err(|e| Error::io("write", None, e))?;
+        Ok((OnDisk::File, Some(hex(&hash.finish()))))
+    }
+
+    fn copy(&mut self, file: &mut File, hash: &mut Sha256, sparse: bool) -> Result<()> {
+        loop {
+            let chunk = self.reader.data()?;
+            let n = chunk.len();
+            if n == 0 {
+                return Ok(());
+            }
+            hash.update(chunk);
+            let written = if sparse && chunk.iter().all(|&b| b == 0) {
+                file.seek(SeekFrom::Current(n as i64)).map(drop)
+            } else {
+                file.write_all(chunk)
+            };
+            written.map_err(|e| Error::io("write", None, e))?;
+            self.reader.consume(n);
+            self.count(n)?;
+        }
+    }
+
+    /// An empty file, for a link that would leave the layer.
+    fn placeholder(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
+        self.lost(entry, "link", "on the disk it is a file, which leads nowhere");
+        self.file(entry, path, has_data)
+    }
+
+    fn symlink(&mut self, entry: &LayerEntry, path: &[u8], target: &[u8]) -> Result<(OnDisk, Option<String>)> {
+        self.take_name(path, Known::default())?;
+        self.parent(path)?;
+        let place = disk_path(path)?;
+        let is_directory = entry.basic_info.attributes.is_directory();
+        self.made(self.disk.root.create_symlink(&place, &disk_path(target)?, is_directory))?;
+        if let Some(time) = entry.basic_info.last_write_time.and_then(system_time) {
+            self.disk.root.set_times(&place, None, Some(time))?;
+        }
+        Ok((OnDisk::Symlink, None))
+    }
+
+    fn hard_link(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
+        let target = entry.link_name.as_deref().unwrap_or_default();
+        if check_member_name(target, &Policy::strict(), self.limits).is_err() || check_components(target).is_err() {
+            return Err(Error::refused(Rule::LinkEscapes, crate::error::display_name(target)));
+        }
+        self.take_name(path, Known::default())?;
+        if self.disk.stat(target)?.is_none_or(|stat| stat.kind != Kind::File) {
+            self.lost(entry, "hard_link", "its target is not in this layer, so that it is not on the disk");
+            return Ok((OnDisk::Nothing, None));
+        }
+        self.parent(path)?;
+        let (from, to) = (disk_path(target)?, disk_path(path)?);
+        match self.disk.root.create_hard_link(&to, &from) {
+            // Some file systems have no hard links, and all have a bound.
+            Err(Error::Io { .. }) => {
+                let mut file = self.made(self.disk.root.create_file(&to))?;
+                let copied = std::io::copy(&mut self.disk.root.open_file(&from)?, &mut file);
+                copied.map_err(|e| Error::io("copy", None, e))?;
+            }
+            other => self.made(other)?,
+        }
+        Ok((OnDisk::HardLink, None))
+    }
+
+    /// Makes the directory that a name lies in, where the layer did not tell of it.
+    fn parent(&mut self, path: &[u8]) -> Result<()> {
+        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
+        // Most of the time it is there.
+        let known = slashes.clone().next_back().map(|slash| self.is_directory(&path[..slash]));
+        if known.is_none_or(|known| known == Some(true)) {
+            return Ok(());
+        }
+        for slash in slashes {
+            let directory = &path[..slash];
+            match self.is_directory(directory) {
+                Some(true) => {}
+                Some(false) => {
+                    let detail = format!("{} is no directory", crate::error::display_name(directory));
+                    return Err(Error::refused(Rule::LinkEscapes, detail));
+                }
+                None => {
+                    self.take_name(directory, Known::DIRECTORY)?;
+                    self.made(self.disk.root.create_dir(&disk_path(directory)?))?;
+                    self.sidecar.line(&Line::Parent(Bytes(directory.to_vec())))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a name was made a directory; `None` where nothing of this name was made.
+    fn is_directory(&mut self, path: &[u8]) -> Option<bool> {
+        let name = self.names.hash(path);
+        let known = self.names.get(name);
+        (known.has(Known::SEEN) && self.names.same_spelling(name)).then(|| known.has(Known::DIRECTORY))
+    }
+
+    /// Takes a name for an entry; tells whether a directory has it already, which another may share.
+    fn take_name(&mut self, path: &[u8], what: Known) -> Result<bool> {
+        let name = self.names.hash(path);
+        let known = self.names.get(name);
+        let again = known.has(Known::SEEN) && self.names.same_spelling(name);
+        let shared = again && known.has(Known::DIRECTORY) && what.has(Known::DIRECTORY);
+        if again && !shared {
+            return Err(Error::refused(Rule::DuplicateName, ""));
+        }
+        let mut learned = Known::SEEN;
+        learned.add(what);
+        self.names.learn(name, learned)?;
+        Ok(shared)
+    }
+
+    /// Explains why something could not be made.
+    fn made<T>(&self, result: Result<T>) -> Result<T> {
+        result.map_err(|error| match error {
+            // The very name was free: so it is one that this disk takes for the same.
+            Error::Refused { rule: Rule::TargetExists, .. } => {
+                Error::refused(Rule::CaseCollision, "this disk does not tell them apart")
+            }
+            Error::Io { source, .. } if source.kind() == ErrorKind::InvalidFilename => {
+                Error::refused(Rule::NameReserved, "too long for this disk, or not a name here")
+            }
+            other => other,
+        })
+    }
+
+    fn lost(&mut self, entry: &LayerEntry, kind: &'static str, detail: &str) {
+        let loss = Loss { path: entry.name.clone(), stream: None, kind, detail: detail.to_owned() };
+        self.losses.push(kind, loss);
+    }
+
+    fn count(&mut self, n: usize) -> Result<()> {
+        self.written += n as u64;
+        self.limits.check(Limit::TotalBytes, self.written)?;
+        self.progress.aside(n as u64)
+    }
+
+    /// Keeps the data of a named stream until its entry is complete.
+    fn spool(&mut self, spool: &mut SpooledTempFile) -> Result<()> {
+        let failed = |e| Error::io("write a temporary file", None, e);
+        let sparse = self.reader.member().sparse.is_some();
+        if sparse {
+            // In a file its holes take no space.
+            spool.roll().map_err(failed)?;
+        }
+        let mut length = spool.stream_position().map_err(failed)?;
+        loop {
+            let chunk = self.reader.data()?;
+            let n = chunk.len();
+            if n == 0 {
+                break;
+            }
+            length += n as u64;
+            if sparse && chunk.iter().all(|&b| b == 0) {
+                spool.seek(SeekFrom::Start(length)).map_err(failed)?;
+            } else {
+                spool.write_all(chunk).map_err(failed)?;
+            }
+            self.reader.consume(n);
+            self.count(n)?;
+        }
+        if sparse { spool.set_len(length).map_err(failed) } else { Ok(()) }
+    }
+
+    fn stream_data(&mut self, spool: &mut SpooledTempFile, entry: &LayerEntry) -> Result<()> {
+        let streams = entry.streams.as_deref().unwrap_or_default();
+        if streams.iter().all(|stream| stream.size == 0) {
+            return Ok(());
+        }
+        spool.seek(SeekFrom::Start(0)).map_err(from_io)?;
+        let mut zeros = 0;
+        for stream in streams {
+            let mut left = stream.size;
+            while left > 0 {
+                let mut chunk = vec![0; usize::try_from(left).map_or(DATA, |left| left.min(DATA))];
+                spool.read_exact(&mut chunk).map_err(|e| Error::io("read a temporary file", None, e))?;
+                left -= chunk.len() as u64;
+                if chunk.iter().all(|&b| b == 0) {
+                    zeros += chunk.len() as u64;
+                    self.progress.aside(chunk.len() as u64)?;
+                    continue;
+                }
+                self.zeros(&mut zeros)?;
+                self.sidecar.line(&Line::Data(Base64(chunk)))?;
+            }
+            self.zeros(&mut zeros)?;
+        }
+        Ok(())
+    }
+
+    fn zeros(&mut self, n: &mut u64) -> Result<()> {
+        match std::mem::take(n) {
+            0 => Ok(()),
+            n => self.sidecar.line(&Line::Zeros(n)),
+        }
+    }
+}
+
+/// Refuses components that a disk would take for something else.
+fn check_components(path: &[u8]) -> Result<()> {
+    for component in path.split(|&b| b == b'/') {
+        if utf16_from_wtf8(component).is_none() {
+            return Err(Error::refused(Rule::NameNotUnicode, ""));
+        }
+        // What Windows would mangle is refused where files are made.
+        if matches!(component, b"." | b".." | b"") {
+            return Err(Error::refused(Rule::NameReserved, crate::error::display_name(component)));
+        }
+    }
+    Ok(())
+}
+
+/// `None` where the system's clock does not reach.
+fn system_time(time: FileTime) -> Option<SystemTime> {
+    let (seconds, nanoseconds) = time.to_unix();
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let base = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
+    base?.checked_add(Duration::from_nanos(nanoseconds.into()))
+}
+
+#[cfg(test)]
+mod tests;
