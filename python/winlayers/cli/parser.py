@@ -10,7 +10,13 @@ from typing import NoReturn
 COMMANDS = {
     "ls": "list what a layer holds",
     "cat": "write a file of a layer to standard output",
+    "verify": "check a layer and list every problem",
+    "pack": "make a layer of a directory",
+    "extract": "put a layer into a directory",
+    "split": "take a layer apart into tar-split metadata and data",
+    "join": "put a layer together from what split took apart",
     "sd": "translate a security descriptor between SDDL and binary",
+    "demo": "go through all of it with Windows programs",
     "doctor": "say what winlayers can do on this machine",
 }
 
