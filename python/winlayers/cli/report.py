@@ -59,10 +59,16 @@ def _problems(report: wl.LayerReport, stream: Any) -> None:
         table.columns[2].justify = "right"
         for problem in report.problems:
             offset = "" if problem.offset is None else f"{problem.offset:,}"
-            cells = (problem.code, escape(problem.path), offset, escape(problem.message))
+            cells = (problem.code, escape(problem.path), offset, _message(problem))
             table.add_row(*map(Text, cells))
         Console(file=stream).print(table)
         return
     for problem in report.problems:
         place = "" if problem.offset is None else f" at byte {problem.offset}"
-        stream.write(f"problem: {problem.code}: {escape(problem.path)}{place}: {escape(problem.message)}\n")
+        name = escape(problem.path) or "the archive"
+        stream.write(f"problem: {problem.code}: {name}{place}: {_message(problem)}\n")
+
+
+def _message(problem: wl.Problem) -> str:
+    """Give the message without the place that it may begin with, which stands before it anyway."""
+    return escape(problem.message.removeprefix(f"at byte {problem.offset}: "))
