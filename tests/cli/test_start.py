@@ -20,7 +20,7 @@ def test_help_loads_nothing_that_is_slow() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     loaded = set(done.stderr.split())
-    slow = {"rich", "hypothesis", "asyncio", "inspect", "hashlib", "tempfile", "importlib.metadata"}
+    slow = {"rich", "hypothesis", "asyncio", "hashlib", "tempfile", "importlib.metadata"}
     assert not loaded & slow
     assert not {f"winlayers.cli.{command}" for command in COMMANDS} & loaded
     assert all(f"\n    {command} " in done.stdout for command in COMMANDS)

@@ -118,9 +118,9 @@ class Demo:
                 sparse_ranges=[SPARSE_RANGE],
             )
             offset, length = SPARSE_RANGE
-            data = bytes(offset) + b"\xff" * length + bytes(SPARSE_SIZE - offset - length)
-            writer.add(sparse, data)
-            self.expected["Files/sparse.dat"] = hashlib.sha256(data).hexdigest()
+            holey = bytes(offset) + b"\xff" * length + bytes(SPARSE_SIZE - offset - length)
+            writer.add(sparse, holey)
+            self.expected["Files/sparse.dat"] = hashlib.sha256(holey).hexdigest()
             directory("Hives")
         self.digest = _sha256(self.layer.open("rb"))
         count = f"{len(self.programs)} program{'s' if len(self.programs) != 1 else ''}"
