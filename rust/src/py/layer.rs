@@ -273,6 +273,7 @@ fn verify_layer(
 /// 3
 /// >>> [entry.name for entry in wl.LayerReader(sink.getvalue())]
 /// ['Files', 'Files/hello.txt', 'Hives']
+/// >>> folder.cleanup()
 #[pyfunction]
 #[pyo3(signature = (directory, sink, dialect=None, sd_file=None, sd_dir=None, *, compression=None, on_loss="report", limits=None, progress=None))]
 #[allow(clippy::too_many_arguments)]
