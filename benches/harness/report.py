@@ -34,13 +34,13 @@ def machine() -> dict[str, object]:
 
 
 def speed_table(results: list[Result]) -> str:
-    lines = ["| work | winlayers | peer | ratio | goal | |", "| --- | --- | --- | --- | --- | --- |"]
+    lines = ["| work | winlayers | peer | ratio | of processor time | goal | |", "| --- " * 7 + "|"]
     for result in results:
         peers = "; ".join(f"{name} {seconds:.3f} s" for name, seconds in result.peers.items())
         notes = f" ({'; '.join(result.notes)})" if result.notes else ""
         met = "met" if result.met else "**not met**"
-        ratio, goal = f"{result.ratio:.2f}", result.row.goal
-        lines.append(f"| {result.row.name} | {result.ours:.3f} s | {peers}{notes} | {ratio} | {goal} | {met} |")
+        ratio, cpu, goal = f"{result.ratio:.2f}", f"{result.cpu_ratio:.2f}", result.row.goal
+        lines.append(f"| {result.row.name} | {result.ours:.3f} s | {peers}{notes} | {ratio} | {cpu} | {goal} | {met} |")
     return "\n".join(lines)
 
 
@@ -76,6 +76,8 @@ def save(results: list[Result], singles: list, peaks: list[Peak], about: dict[st
                 "ratio": result.ratio,
                 "goal": result.row.goal,
                 "met": result.met,
+                "cpu": result.cpu,
+                "cpu_ratio": result.cpu_ratio,
                 "spread": result.spread,
                 "notes": result.notes,
             }

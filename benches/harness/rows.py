@@ -68,6 +68,7 @@ class Result:
     ours: float
     peers: dict[str, float]
     notes: list[str]
+    cpu: dict[str, float]  # medians of processor time, ours too: what a busy machine leaves comparable
     spread: float  # (slowest - fastest) / median of our own runs: how quiet the machine was
     size_met: bool = True
 
@@ -76,6 +77,13 @@ class Result:
         """How many times faster than the peer (or, for such goals, times the peer's time)."""
         peer = max(self.peers.values())
         return peer / self.ours if self.row.faster else self.ours / peer
+
+    @property
+    def cpu_ratio(self) -> float:
+        """The same of processor time."""
+        own = self.cpu[self.row.ours.name]
+        peer = max(seconds for name, seconds in self.cpu.items() if name != self.row.ours.name)
+        return peer / own if self.row.faster else own / peer
 
     @property
     def met(self) -> bool:
@@ -139,22 +147,22 @@ def measure(row: Row, layer: Input, runs: int) -> Result:
         first = {name: run() for name, run in sides.items()}
         if row.same_fold and len({answer.fold for answer in first.values()}) > 1:
             raise RuntimeError(f"{row.name}: the sides disagree: {first}")
-        seconds: dict[str, list[float]] = {name: [] for name in sides}
+        answers: dict[str, list[Answer]] = {name: [] for name in sides}
         for _ in range(runs):
             for name, run in sides.items():
-                seconds[name].append(run().seconds)
-                print(f"  {row.name}: {name} {seconds[name][-1]:.3f} s", file=sys.stderr, flush=True)
+                answers[name].append(answer := run())
+                print(f"  {row.name}: {name} {answer.seconds:.3f} s", file=sys.stderr, flush=True)
         notes, size_met = [], True
         if row.no_larger:
             limit = row.no_larger.open(layer, stack)().bytes
             size = first[row.ours.name].bytes
             size_met = size <= limit
             notes.append(f"{size:,} bytes, {row.no_larger.name} on the same tar {limit:,}")
-    medians = {name: statistics.median(times) for name, times in seconds.items()}
-    own = seconds[row.ours.name]
-    return Result(
-        row, medians.pop(row.ours.name), medians, notes, (max(own) - min(own)) / statistics.median(own), size_met
-    )
+    medians = {name: statistics.median(run.seconds for run in those) for name, those in answers.items()}
+    cpu = {name: statistics.median(run.cpu for run in those) for name, those in answers.items()}
+    own = [run.seconds for run in answers[row.ours.name]]
+    spread = (max(own) - min(own)) / statistics.median(own)
+    return Result(row, medians.pop(row.ours.name), medians, notes, cpu, spread, size_met)
 
 
 def start_up(runs: int, executable: str) -> list[float]:

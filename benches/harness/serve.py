@@ -28,13 +28,19 @@ def serve(works: dict, line: str) -> dict:
     request = json.loads(line)
     run = works[request["work"]](request)
     fold.start()
-    start = time.perf_counter()
+    start, used = time.perf_counter(), time.process_time()
     count = run()
-    seconds = time.perf_counter() - start
+    seconds, cpu = time.perf_counter() - start, time.process_time() - used
     total, size = fold.result()
     # A work that folds no bytes answers with what it counted or the digest it made.
     text = count if isinstance(count, str) else f"{total:016x}"
-    return {"seconds": seconds, "fold": text, "bytes": size, "count": count if isinstance(count, int) else 0}
+    return {
+        "seconds": seconds,
+        "cpu": cpu,
+        "fold": text,
+        "bytes": size,
+        "count": count if isinstance(count, int) else 0,
+    }
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import subprocess
 import sys
 import time
@@ -17,6 +18,7 @@ class Answer:
     """What one run of a work took and gave."""
 
     seconds: float
+    cpu: float = 0  # seconds of processor time, of all threads
     fold: str = ""  # the checksum of what it produced
     bytes: int = 0
     count: int = 0
@@ -63,6 +65,11 @@ class Worker:
 
 def run_command(arguments: list[str | Path]) -> Answer:
     """A tool, from its start to its end, its output thrown away."""
-    start = time.perf_counter()
+    start, used = time.perf_counter(), children_cpu()
     subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return Answer(time.perf_counter() - start)
+    return Answer(time.perf_counter() - start, children_cpu() - used)
+
+
+def children_cpu() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime

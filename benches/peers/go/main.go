@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"winlayersbench/fold"
@@ -30,6 +31,7 @@ type Request struct {
 // Answer is what the harness compares.
 type Answer struct {
 	Seconds float64 `json:"seconds"`
+	CPU     float64 `json:"cpu"` // seconds of processor time, of all threads
 	Fold    string  `json:"fold"`
 	Bytes   uint64  `json:"bytes"`
 	Count   int     `json:"count"`
@@ -86,12 +88,20 @@ func serve(line []byte) (answer Answer, err error) {
 	if err != nil {
 		return answer, err
 	}
-	start := time.Now()
+	start, used := time.Now(), processorTime()
 	answer.Count, err = run()
-	answer.Seconds = time.Since(start).Seconds()
+	answer.Seconds, answer.CPU = time.Since(start).Seconds(), processorTime()-used
 	sum, total := folded.Result()
 	answer.Fold, answer.Bytes = fmt.Sprintf("%016x", sum), total
 	return answer, err
+}
+
+func processorTime() float64 {
+	var usage syscall.Rusage
+	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
+		return 0
+	}
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
 }
 
 // peakKiB is this process's own peak: getrusage would also count the process that started it.
