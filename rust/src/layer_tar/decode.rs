@@ -6,7 +6,7 @@
 use super::entry::{EntryKind, LayerEntry, NamedStream};
 use super::go_winio::{read_time, reparse_from_link};
 use super::keys::BASE64;
-use super::plan::{self, PlanText};
+use super::plan::{self, Body, PlanText};
 use super::{keys, whiteout};
 use crate::error::{Error, Format, Limit, Result, Rule};
 use crate::limits::Limits;
@@ -86,9 +86,9 @@ fn decode_member(member: &Member, policy: &Policy, limits: &Limits) -> Result<De
 
 impl Decoded {
     /// The entry with its named streams, and with its recorded order where that is not the usual one.
-    pub fn complete(self, streams: Vec<NamedStream>, limits: &Limits) -> Result<LayerEntry> {
-        let (has_data, size) = (self.has_data, self.entry.size);
-        let mut entry = self.partial(limits)?;
+    pub fn complete(self, streams: Vec<NamedStream>, limits: &Limits) -> Result<(LayerEntry, bool)> {
+        let size = self.entry.size;
+        let (mut entry, has_data) = self.partial(limits)?;
         let name = entry.name.clone();
         if let Some(recorded) = &mut entry.recorded {
             plan::name_members(recorded, &streams);
@@ -98,18 +98,22 @@ impl Decoded {
             entry.recorded = entry.recorded.filter(|recorded| *recorded != usual);
         }
         entry.streams = Some(streams);
-        Ok(entry)
+        Ok((entry, has_data))
     }
 
     /// The entry before its named streams are known, with its recorded order where the tar has one.
-    pub fn partial(mut self, limits: &Limits) -> Result<LayerEntry> {
+    ///
+    /// Tells too whether it has unnamed data: a reparse point in a member of the type of a file may have none.
+    pub fn partial(mut self, limits: &Limits) -> Result<(LayerEntry, bool)> {
         if let Some(text) = &self.streams_text {
             let plan = PlanText { text, limits }.parse(&self.entry, self.ea_data.as_deref());
             let plan = plan.map_err(|e| e.in_member(&self.entry.name))?;
             plan::adopt(&plan, &mut self.entry);
+            let told = plan.iter().any(|stream| matches!(stream.body, Body::Member { index: 0, .. }));
+            self.has_data &= told || self.entry.size > 0 || self.entry.kind == EntryKind::File;
             self.entry.recorded = Some(plan);
         }
-        Ok(self.entry)
+        Ok((self.entry, self.has_data))
     }
 }
 

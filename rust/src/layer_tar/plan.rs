@@ -160,14 +160,21 @@ impl PlanText<'_> {
         if self.text.is_empty() {
             return Ok(plan);
         }
+        let mut used = [false; 3];
         for item in self.text.split(';') {
-            plan.push(self.item(item, entry, ea_data)?);
+            plan.push(self.item(item, entry, ea_data, &mut used)?);
             self.limits.check(Limit::SparseRanges, plan.len() as u64)?;
         }
         Ok(plan)
     }
 
-    fn item(&self, item: &str, entry: &LayerEntry, ea_data: Option<&[u8]>) -> Result<PlannedStream> {
+    fn item(
+        &self,
+        item: &str,
+        entry: &LayerEntry,
+        ea_data: Option<&[u8]>,
+        used: &mut [bool; 3],
+    ) -> Result<PlannedStream> {
         let wrong = || {
             let start: String = item.chars().take(64).collect();
             Error::format(Format::LayerTar, "WINLAYERS.streams", "id,attributes,name,place", format!("\"{start}\""))
@@ -183,6 +190,12 @@ impl PlanText<'_> {
             name: name.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]])).collect(),
             sparse_offset: None,
         };
+        // Each record holds one body. Taken for many streams, a short text would fill memory with copies of it.
+        if let Some(i) = ["sd", "ea", "reparse"].iter().position(|place| place == word)
+            && std::mem::replace(&mut used[i], true)
+        {
+            return Err(wrong());
+        }
         let is_block = header.id == StreamId::SPARSE_BLOCK;
         let number = |text: &str| text.parse::<u64>().ok().filter(|&n| i64::try_from(n).is_ok()).ok_or_else(wrong);
         let body = match (*word, rest) {
@@ -239,8 +252,12 @@ pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
     let mut ranges = Vec::new();
     let mut blocks = false;
     for stream in plan {
+        let header = &stream.header;
         match &stream.body {
-            Body::Member { index: 0, offset } if stream.header.sparse_offset.is_some() => {
+            Body::Member { index: 0, .. } if header.id == StreamId::DATA && header.size == 0 && header.is_sparse() => {
+                blocks = true;
+            }
+            Body::Member { index: 0, offset } if header.sparse_offset.is_some() => {
                 blocks = true;
                 let length = stream.header.data_size();
                 if length > 0 {

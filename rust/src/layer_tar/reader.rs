@@ -15,7 +15,8 @@ pub struct DataPlace {
     position: u64,
     stored: u64,
     size: u64,
-    sparse: Option<Arc<[SparseRange]>>,
+    /// The ranges that hold data, each with how many bytes of data lie before it in the archive.
+    sparse: Option<Arc<[(SparseRange, u64)]>>,
 }
 
 impl DataPlace {
@@ -24,7 +25,7 @@ impl DataPlace {
             position: member.data_position,
             stored: member.size,
             size: member.real_size,
-            sparse: member.sparse.as_deref().map(Arc::from),
+            sparse: member.sparse.as_deref().map(with_sums),
         }
     }
 
@@ -46,16 +47,14 @@ impl DataPlace {
         }
         let mut stored_at = offset;
         if let Some(ranges) = &self.sparse {
-            // Data before `offset` in the archive: whole ranges before it, and part of the one it lies in.
-            let i = ranges.partition_point(|range| range.offset + range.length <= offset);
-            let before: u64 = ranges[..i].iter().map(|range| range.length).sum();
+            let i = ranges.partition_point(|(range, _)| range.offset + range.length <= offset);
             let hole = match ranges.get(i) {
-                Some(range) if range.offset <= offset => {
+                Some((range, before)) if range.offset <= offset => {
                     n = n.min(usize::try_from(range.offset + range.length - offset).unwrap_or(usize::MAX));
                     stored_at = before + (offset - range.offset);
                     None
                 }
-                Some(range) => Some(range.offset - offset),
+                Some((range, _)) => Some(range.offset - offset),
                 None => Some(self.size - offset),
             };
             if let Some(hole) = hole {
@@ -214,8 +213,8 @@ impl LayerReader {
             self.limits.check(Limit::Streams, streams.len() as u64).map_err(|e| e.in_member(&decoded.entry.name))?;
             places.push(DataPlace::of(member));
         }
-        let has_data = decoded.has_data;
-        Ok(Some(Found { entry: decoded.complete(streams, &self.limits)?, has_data, places }))
+        let (entry, has_data) = decoded.complete(streams, &self.limits)?;
+        Ok(Some(Found { entry, has_data, places }))
     }
 
     /// The next entry, over data that was not read. On a forward-only source its named streams are not known yet.
@@ -226,9 +225,8 @@ impl LayerReader {
         while self.next_part()?.is_some() {}
         self.current = None;
         let Some(Pending { decoded, place }) = self.next_pending()? else { return Ok(None) };
-        let has_data = decoded.has_data;
-        let entry = decoded.partial(&self.limits)?;
-        let ranges = place.sparse.as_deref().map(<[_]>::to_vec);
+        let (entry, has_data) = decoded.partial(&self.limits)?;
+        let ranges = place.sparse.as_deref().map(|ranges| ranges.iter().map(|(range, _)| *range).collect());
         self.current = Some(Current {
             name: entry.name.clone(),
             started: false,
@@ -310,6 +308,17 @@ impl LayerReader {
         let decoded = decode::decode(member, &self.policy, &self.limits)?;
         Ok(Pending { decoded, place: DataPlace::of(member) })
     }
+}
+
+/// Sums once, so that a read somewhere does not add up all ranges before it.
+fn with_sums(ranges: &[SparseRange]) -> Arc<[(SparseRange, u64)]> {
+    let mut sum = 0;
+    let with_sum = |range: &SparseRange| {
+        let before = sum;
+        sum += range.length;
+        (*range, before)
+    };
+    ranges.iter().filter(|range| range.length > 0).map(with_sum).collect()
 }
 
 fn expander(ranges: Option<Vec<SparseRange>>, size: u64) -> Expander {

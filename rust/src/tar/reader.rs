@@ -75,6 +75,8 @@ impl Member {
 
 /// How many PAX and GNU headers of the largest size one member may have.
 const SPECIAL_HEADERS: u64 = 4;
+/// Bytes of all global records: tools write a comment of some dozen bytes.
+const GLOBAL_RECORDS: u64 = 16 << 10;
 
 /// Reads members one after the other.
 ///
@@ -276,7 +278,11 @@ impl Reader {
                 typeflag::PAX_GLOBAL => {
                     self.special(&header, at)?;
                     self.globals.parse(&self.scratch, at + BLOCK as u64)?;
-                    self.limits.check(Limit::PaxBody, self.globals.size())?;
+                    // They are gone through once more for every member.
+                    if self.globals.size() > GLOBAL_RECORDS.min(self.limits.pax_body) {
+                        let max = GLOBAL_RECORDS.min(self.limits.pax_body);
+                        return Err(Error::limit(Limit::PaxBody, self.globals.size(), max));
+                    }
                     self.member.pax.clear();
                     self.member.pax.extend(&self.globals);
                 }

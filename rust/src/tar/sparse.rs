@@ -188,7 +188,9 @@ pub enum Piece {
 impl Expander {
     /// A file of `size` bytes whose data lies in `ranges`, which ascend and stay inside it.
     #[must_use]
-    pub fn new(ranges: Vec<SparseRange>, size: u64) -> Self {
+    pub fn new(mut ranges: Vec<SparseRange>, size: u64) -> Self {
+        // Ranges without data say nothing, and must not be walked over again for every piece.
+        ranges.retain(|range| range.length > 0);
         Expander { ranges, next: 0, position: 0, size }
     }
 
@@ -201,8 +203,7 @@ impl Expander {
     /// What the next bytes are.
     #[must_use]
     pub fn peek(&self) -> Piece {
-        let rest = self.ranges.get(self.next..).unwrap_or_default();
-        match rest.iter().find(|range| range.length > 0 && range.offset + range.length > self.position) {
+        match self.ranges.get(self.next) {
             Some(range) if range.offset <= self.position => Piece::Data(range.offset + range.length - self.position),
             Some(range) => Piece::Hole(range.offset - self.position),
             None if self.position < self.size => Piece::Hole(self.size - self.position),
