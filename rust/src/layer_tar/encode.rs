@@ -159,11 +159,13 @@ impl<W: Write> LayerWriter<W> {
         match entry.kind {
             EntryKind::HardLink => {
                 let target = entry.link_name.as_deref().unwrap_or_default();
-                self.no_data(&data)?;
+                self.no_data(&data, entry.size)?;
+                self.unwritten(entry)?;
                 self.add_hard_link(&entry.name, target, Some(&entry.basic_info))
             }
             EntryKind::Whiteout => {
-                self.no_data(&data)?;
+                self.no_data(&data, entry.size)?;
+                self.unwritten(entry)?;
                 self.whiteout_member(&entry.name)
             }
             EntryKind::File | EntryKind::Directory | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse => {
@@ -200,13 +202,40 @@ impl<W: Write> LayerWriter<W> {
         stream: R,
         size: Option<u64>,
     ) -> Result<()> {
-        if self.options.dialect == Dialect::Lossless {
-            let spooled = spool(stream)?;
-            return self.add_seekable_backup_stream(name, info, spooled, size);
-        }
+        self.forward(name, info, Hints::default(), stream, size)
+    }
+
+    /// Adds an entry of a reader from its backup stream: as [`LayerWriter::add_backup_stream`], and of the kind that
+    /// the entry is, whatever its attributes say.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add_backup_stream`].
+    pub fn add_entry_stream<R: BufRead>(&mut self, entry: &LayerEntry, stream: R, size: Option<u64>) -> Result<()> {
+        let directory = match entry.kind {
+            EntryKind::Directory => Some(true),
+            EntryKind::File => Some(false),
+            _ => None,
+        };
+        let hints = Hints { directory, link: entry.link_name.as_deref() };
+        self.forward(&entry.name, &entry.basic_info, hints, stream, size)
+    }
+
+    fn forward<R: BufRead>(
+        &mut self,
+        name: &[u8],
+        info: &BasicInfo,
+        hints: Hints<'_>,
+        stream: R,
+        size: Option<u64>,
+    ) -> Result<()> {
+        let lossless = self.options.dialect == Dialect::Lossless;
         self.guarded(name, |writer, name| {
+            if lossless {
+                let mut source = Seekable(Reader::new(spool(stream)?, &writer.options.limits));
+                return writer.write_streams(name, info, hints, &mut source, size);
+            }
             let mut source = Forward(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, Hints::default(), &mut source, size)
+            writer.write_streams(name, info, hints, &mut source, size)
         })
     }
 
@@ -237,7 +266,14 @@ impl<W: Write> LayerWriter<W> {
             check_member_name(&target, &writer.options.policy, &writer.options.limits)?;
             let info = info.filter(|info| **info != BasicInfo::default());
             let mut header = match info {
-                Some(info) => Facts::new(info, None).header(name, &target, 0),
+                Some(info) => {
+                    let mut facts = Facts::new(info, None);
+                    match writer.options.dialect {
+                        Dialect::GoWinio => go_winio::time_losses(info, name, &mut writer.losses)?,
+                        Dialect::Lossless => lossless::times(info, &mut facts),
+                    }
+                    facts.header(name, &target, 0)
+                }
                 None => MemberHeader { name, link_name: &target, ..MemberHeader::default() },
             };
             header.mode = 0o644;
@@ -311,8 +347,25 @@ impl<W: Write> LayerWriter<W> {
         Ok(())
     }
 
-    fn no_data(&mut self, data: &[Box<dyn BufRead + '_>]) -> Result<()> {
-        if data.is_empty() {
+    /// Tells of what a member without data cannot carry: what it says of a file is that of the link's target.
+    fn unwritten(&mut self, entry: &LayerEntry) -> Result<()> {
+        let whiteout = entry.kind == EntryKind::Whiteout;
+        let lost = [
+            (whiteout && entry.basic_info != BasicInfo::default(), "times and attributes"),
+            (entry.security_descriptor.is_some(), "security descriptor"),
+            (!entry.extended_attributes.is_empty(), "extended attributes"),
+            (entry.reparse_point.is_some(), "reparse point"),
+            (entry.object_id.is_some(), "object id"),
+        ];
+        for (_, what) in lost.iter().filter(|(is_there, _)| *is_there) {
+            let detail = format!("{what} of a {}", if whiteout { "whiteout" } else { "hard link" });
+            self.losses.add(&entry.name, "link_metadata", detail).inspect_err(|_| self.poisoned = true)?;
+        }
+        Ok(())
+    }
+
+    fn no_data(&mut self, data: &[Box<dyn BufRead + '_>], size: u64) -> Result<()> {
+        if data.is_empty() && size == 0 {
             return Ok(());
         }
         self.poisoned = true;

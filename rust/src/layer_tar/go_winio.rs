@@ -153,7 +153,7 @@ impl<W: Write> Encoder<'_, W> {
         let start = source.mark();
         let twice = source.can_rewind();
         let mut facts = Facts::new(self.info, self.hints.directory);
-        self.time_losses()?;
+        time_losses(self.info, self.name, self.losses)?;
         let scan = self.scan(source, &mut facts, twice)?;
         let size = match (self.size, scan.size) {
             (Some(size), _) | (None, Some(size)) => size,
@@ -293,6 +293,8 @@ impl<W: Write> Encoder<'_, W> {
                 return Err(Error::refused(Rule::StreamOrder, "a DATA stream with data on a directory or link"));
             }
             copy(source, self.tar)
+        } else if size > self.tar.data_left() {
+            Err(Error::refused(Rule::StreamOrder, "sparse blocks on a directory or link"))
         } else if size > 0 {
             self.sparse(source)
         } else {
@@ -432,21 +434,6 @@ impl<W: Write> Encoder<'_, W> {
         Ok(())
     }
 
-    fn time_losses(&mut self) -> Result<()> {
-        let info = self.info;
-        for (time, what) in [
-            (info.creation_time, "creation time"),
-            (info.last_access_time, "last access time"),
-            (info.last_write_time, "last write time"),
-            (info.change_time, "change time"),
-        ] {
-            if time.is_some_and(|time| read_time(written_time(time)) != Some(time)) {
-                self.losses.add(self.name, "time_range", what)?;
-            }
-        }
-        Ok(())
-    }
-
     fn order(&mut self, rank: &mut u32, header: &StreamHeader) -> Result<()> {
         let next = match header.id {
             StreamId::SECURITY_DATA => 1,
@@ -474,6 +461,21 @@ impl<W: Write> Encoder<'_, W> {
         let stream = name::wtf8_from_utf16(&header.name);
         self.losses.add_stream(self.name, &stream, "stream", format!("{} of {} bytes", header.id, header.data_size()))
     }
+}
+
+/// Tells of the times that the dialect cannot hold.
+pub(super) fn time_losses(info: &BasicInfo, name: &[u8], losses: &mut Losses) -> Result<()> {
+    for (time, what) in [
+        (info.creation_time, "creation time"),
+        (info.last_access_time, "last access time"),
+        (info.last_write_time, "last write time"),
+        (info.change_time, "change time"),
+    ] {
+        if time.is_some_and(|time| read_time(written_time(time)) != Some(time)) {
+            losses.add(name, "time_range", what)?;
+        }
+    }
+    Ok(())
 }
 
 struct Scan {

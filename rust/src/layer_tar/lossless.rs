@@ -183,7 +183,7 @@ impl<W: Write> Encoder<'_, W> {
         if let Some(bytes) = ea_data {
             self.extended_attributes(bytes, &mut facts, &mut entry);
         }
-        self.times(&mut facts);
+        times(self.info, &mut facts);
         entry.object_id = first(StreamId::OBJECT_ID).map(<[u8]>::to_vec);
         let streams: Vec<_> =
             members[1..].iter().map(|m| NamedStream { name: m.stream_name.clone(), size: m.size }).collect();
@@ -218,16 +218,6 @@ impl<W: Write> Encoder<'_, W> {
         entry.extended_attributes = list;
     }
 
-    fn times(&self, facts: &mut Facts) {
-        let info = self.info;
-        let times = [info.creation_time, info.last_access_time, info.last_write_time, info.change_time];
-        let kept = |time: Option<FileTime>| time.is_none_or(|t| read_time(written_time(t)) == Some(t));
-        if !times.into_iter().all(kept) {
-            let text = times.map(|time| time.map_or_else(|| "-".to_owned(), |t| t.0.to_string()));
-            facts.set(keys::TIMES, text.join(" ").into_bytes());
-        }
-    }
-
     fn pieces<S: StreamSource>(&mut self, source: &mut S, member: &Member) -> Result<()> {
         let mut position = 0;
         for &(mark, offset) in &member.pieces {
@@ -238,5 +228,15 @@ impl<W: Write> Encoder<'_, W> {
             position = offset + length;
         }
         zeros(self.tar, member.size - position)
+    }
+}
+
+/// Adds the times in ticks, where the go-winio records do not hold one of them.
+pub(super) fn times(info: &BasicInfo, facts: &mut Facts) {
+    let times = [info.creation_time, info.last_access_time, info.last_write_time, info.change_time];
+    let kept = |time: Option<FileTime>| time.is_none_or(|t| read_time(written_time(t)) == Some(t));
+    if !times.into_iter().all(kept) {
+        let text = times.map(|time| time.map_or_else(|| "-".to_owned(), |t| t.0.to_string()));
+        facts.set(keys::TIMES, text.join(" ").into_bytes());
     }
 }

@@ -304,7 +304,7 @@ impl LayerWriter {
                     let stream = BackupStream::new(&inner, has_data)?;
                     let mut reader = StreamReader { stream, data: RandomData { source: &*source, places: &places } };
                     let stream = BufReader::with_capacity(BUFFER, &mut reader);
-                    core.add_backup_stream(&inner.name, &inner.basic_info, stream, has_data.then_some(inner.size))
+                    core.add_entry_stream(&inner, stream, has_data.then_some(inner.size))
                 })
             }
             Origin::Forward { .. } => {
@@ -312,7 +312,7 @@ impl LayerWriter {
                 self.with(py, move |core| {
                     let stream = BufReader::with_capacity(BUFFER, FileObject::new(file));
                     let size = (inner.kind == EntryKind::File || inner.size > 0).then_some(inner.size);
-                    core.add_backup_stream(&inner.name, &inner.basic_info, stream, size)
+                    core.add_entry_stream(&inner, stream, size)
                 })
             }
         }
