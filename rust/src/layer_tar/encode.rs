@@ -287,7 +287,7 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// As [`LayerWriter::add`].
     pub fn add_whiteout(&mut self, target: &[u8]) -> Result<()> {
-        self.whiteout_member(&whiteout::member_name(target))
+        self.whiteout_member(&whiteout::member_name(&forward_slashes(target)))
     }
 
     /// Writes the end blocks, and gives the sink back.
