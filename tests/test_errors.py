@@ -157,22 +157,26 @@ RAISES: dict[str, Callable[[], object]] = {
     "unsupported": lambda: wl.SecurityDescriptor.from_sddl("D:(XA;;GA;;;WD;(a == 1))"),
 }
 
-# Raised where layers meet a disk: tested with `pack`, `extract` and `tarsplit`, and in Rust.
+# Raised where layers meet a disk, or in Rust alone: the file whose tests name the code.
 ELSEWHERE = {
-    "bad_guid": "a GUID as text is read in Rust alone: SDDL says bad_sddl for one",
-    "bad_sidecar": "pack",
-    "name_not_unicode": "tarsplit into a directory, extract",
-    "name_reserved": "extract",
-    "case_collision": "extract",
-    "link_escapes": "extract",
-    "target_exists": "extract",
-    "file_changed": "pack",
+    "bad_guid": "rust/src/nt/guid.rs",
+    "bad_sidecar": "rust/src/layer/extract/tests.rs",
+    "case_collision": "tests/test_verify.py",
+    "duplicate_name": "tests/test_pack_extract.py",
+    "file_changed": "rust/src/layer/pack/tests.rs",
+    "link_escapes": "tests/test_pack_extract.py",
+    "name_not_unicode": "rust/src/layer/extract/tests.rs",
+    "name_reserved": "tests/test_pack_extract.py",
+    "root_unknown": "tests/test_pack_extract.py",
+    "target_exists": "tests/test_pack_extract.py",
 }
 
 
 def test_the_table_has_every_code() -> None:
     assert RAISES.keys() | ELSEWHERE.keys() == codes()
     assert not RAISES.keys() & ELSEWHERE.keys()
+    for code, file in ELSEWHERE.items():
+        assert f'"{code}"' in (ROOT / file).read_text(encoding="utf-8"), code
 
 
 @pytest.mark.parametrize("code", RAISES)
