@@ -451,6 +451,9 @@ impl<W: Write> Encoder<'_, W> {
     }
 
     fn attributes(&mut self, header: &StreamHeader, implied: u32) -> Result<()> {
+        if !header.name.is_empty() && header.id != StreamId::ALTERNATE_DATA {
+            self.losses.add(self.name, "stream_name", format!("the {} stream has a name", header.id))?;
+        }
         if header.attributes & !implied != 0 {
             self.losses.add(self.name, "stream_attributes", format!("{:#x} of {}", header.attributes, header.id))?;
         }
