@@ -79,7 +79,12 @@ impl Facts {
         self.set(keys::RAW_SECURITY_DESCRIPTOR, BASE64.encode(sd).into_bytes());
     }
 
-    pub fn header<'a>(&self, name: &'a [u8], link_name: &'a [u8], size: u64) -> MemberHeader<'a> {
+    /// The header of the member itself; it takes the records.
+    pub fn header<'a>(&mut self, name: &'a [u8], link_name: &'a [u8], size: u64) -> MemberHeader<'a> {
+        MemberHeader { records: std::mem::take(&mut self.records), ..self.bare(name, link_name, size) }
+    }
+
+    fn bare<'a>(&self, name: &'a [u8], link_name: &'a [u8], size: u64) -> MemberHeader<'a> {
         MemberHeader {
             name,
             link_name,
@@ -89,13 +94,13 @@ impl Facts {
             mtime: self.mtime,
             atime: self.atime,
             ctime: self.ctime,
-            records: self.records.clone(),
+            records: Vec::new(),
         }
     }
 
     /// The header of a named stream: times and mode of its owner, and nothing else.
     pub fn stream_header<'a>(&self, name: &'a [u8], size: u64) -> MemberHeader<'a> {
-        MemberHeader { records: Vec::new(), typeflag: typeflag::FILE, ..self.header(name, b"", size) }
+        MemberHeader { typeflag: typeflag::FILE, ..self.bare(name, b"", size) }
     }
 }
 

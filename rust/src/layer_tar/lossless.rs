@@ -57,7 +57,7 @@ impl<W: Write> Encoder<'_, W> {
             let detail = format!("the size given is {}, the streams have {size}", self.size.unwrap_or_default());
             return Err(Error::misuse(Misuse::Data, detail));
         }
-        let (facts, link) = self.facts(&plan, &members, has_data)?;
+        let (mut facts, link) = self.facts(&plan, &members, has_data)?;
         self.tar.start(&facts.header(self.name, &link, size))?;
         self.pieces(source, &members[0])?;
         for member in &members[1..] {

@@ -16,6 +16,8 @@ use crate::layer_tar::{BackupStream, DataPlace, ForwardData, ForwardState, Layer
 
 /// What is read in one go without the GIL, where the size of the whole is not known.
 const CHUNK: usize = 256 << 10;
+/// What is copied in one go: small enough to stay in the processor's cache between the read and the copy.
+const COPY: usize = 64 << 10;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<DataFile>()?;
@@ -210,10 +212,10 @@ impl DataFile {
         let size = view.len()?;
         let mut guard = self.lock()?;
         let state = &mut *guard;
-        with_scratch(size.min(CHUNK), |scratch| {
+        with_scratch(size.min(COPY), |scratch| {
             let mut done = 0;
             while done < size {
-                let step = (size - done).min(CHUNK);
+                let step = (size - done).min(COPY);
                 // The buffer belongs to Python, which may change it: it is only touched with the GIL held.
                 let n = py.detach(|| self.fill(state, &mut scratch[..step]))?;
                 let part = view.get_item(PySlice::new(py, done as isize, (done + n) as isize, 1))?;

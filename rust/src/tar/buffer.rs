@@ -6,7 +6,8 @@ use std::io;
 
 /// What one read takes from the source once data is being consumed.
 const CAPACITY: usize = 256 << 10;
-/// What one read takes after a skip: a PAX header, its records and the header they belong to.
+/// What the first read after a skip takes: a PAX header, its records and the header they belong to. Each read that
+/// follows without another skip takes twice as much.
 const AFTER_SKIP: usize = 4 << 10;
 
 pub(super) struct Buffer {
@@ -16,7 +17,8 @@ pub(super) struct Buffer {
     end: usize,
     /// Offset in the source of `bytes[start]`.
     position: u64,
-    skipped: bool,
+    /// What the next read takes.
+    ahead: usize,
     /// Length of the source, where known.
     size: Option<u64>,
 }
@@ -27,8 +29,8 @@ impl Buffer {
             Source::Stream(_) => None,
             Source::Random(bytes) => Some(bytes.size().map_err(|e| Error::io("stat", None, e))?),
         };
-        let skipped = source.is_random();
-        Ok(Buffer { source, bytes: vec![0; CAPACITY], start: 0, end: 0, position: 0, skipped, size })
+        let ahead = if source.is_random() { AFTER_SKIP } else { CAPACITY };
+        Ok(Buffer { source, bytes: vec![0; CAPACITY], start: 0, end: 0, position: 0, ahead, size })
     }
 
     /// Offset in the source of the next byte.
@@ -50,7 +52,7 @@ impl Buffer {
     /// Whatever is buffered, or the next read; empty only at the end.
     pub fn chunk(&mut self) -> Result<&[u8]> {
         if self.start == self.end {
-            self.skipped = false;
+            self.ahead = CAPACITY;
             self.fill()?;
         }
         Ok(&self.bytes[self.start..self.end])
@@ -67,7 +69,7 @@ impl Buffer {
     pub fn take_into(&mut self, n: u64, out: &mut Vec<u8>) -> Result<u64> {
         let mut left = n;
         while left > 0 {
-            let chunk = self.chunk()?;
+            let chunk = self.peek(1)?;
             let take = chunk.len().min(usize::try_from(left).unwrap_or(usize::MAX));
             if take == 0 {
                 break;
@@ -89,7 +91,7 @@ impl Buffer {
                 let step = left.min(size.saturating_sub(self.position));
                 self.position += step;
                 left -= step;
-                self.skipped = true;
+                self.ahead = AFTER_SKIP;
             } else {
                 while left > 0 {
                     let take = left.min(self.chunk()?.len() as u64);
@@ -112,7 +114,8 @@ impl Buffer {
             (self.start, self.end) = (0, self.end - self.start);
         }
         let room = self.bytes.len() - self.end;
-        let want = if self.skipped { room.min(AFTER_SKIP) } else { room };
+        let want = room.min(self.ahead);
+        self.ahead = (2 * self.ahead).min(CAPACITY);
         let target = &mut self.bytes[self.end..self.end + want];
         let at = self.position + (self.end - self.start) as u64;
         let got = loop {

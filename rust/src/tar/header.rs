@@ -4,6 +4,7 @@
 
 use super::BLOCK;
 use crate::error::{Error, Format, Result};
+use std::borrow::Cow;
 use std::ops::Range;
 
 pub(crate) const NAME: Range<usize> = 0..100;
@@ -309,12 +310,16 @@ pub(crate) const MTIME_WIDTH: u32 = 12;
 fn put_octal(field: &mut [u8], value: i64) {
     let width = field.len() as u32;
     let value = if fits_octal(width, value) { value } else { 0 };
-    let digits = format!("{value:0width$o}", width = field.len() - 1);
-    field[..digits.len()].copy_from_slice(digits.as_bytes());
+    let mut left = value.unsigned_abs();
+    for digit in field[..width as usize - 1].iter_mut().rev() {
+        *digit = b'0' + (left & 7) as u8;
+        left >>= 3;
+    }
 }
 
 fn put_name(field: &mut [u8], name: &[u8]) {
-    let ascii: Vec<u8> = name.iter().copied().filter(u8::is_ascii).collect();
+    let ascii: Cow<'_, [u8]> =
+        if name.is_ascii() { name.into() } else { name.iter().copied().filter(u8::is_ascii).collect() };
     let n = ascii.len().min(field.len());
     field[..n].copy_from_slice(&ascii[..n]);
     if ascii.len() > field.len() && field[n - 1] == b'/' {

@@ -115,16 +115,26 @@ pub(crate) fn valid(key: &[u8], value: &[u8]) -> bool {
 pub(crate) fn put(out: &mut Vec<u8>, key: &[u8], value: &[u8]) {
     // space, equals sign, line feed, and the digits of the length itself
     let rest = key.len() + value.len() + 3;
-    let mut length = rest + rest.to_string().len();
-    if length.to_string().len() > rest.to_string().len() {
+    let mut length = rest + digits(rest);
+    if digits(length) > digits(rest) {
         length += 1;
     }
-    out.extend_from_slice(length.to_string().as_bytes());
+    out.reserve(length);
+    let start = out.len();
+    while length > 0 {
+        out.push(b'0' + (length % 10) as u8);
+        length /= 10;
+    }
+    out[start..].reverse();
     out.push(b' ');
     out.extend_from_slice(key);
     out.push(b'=');
     out.extend_from_slice(value);
     out.push(b'\n');
+}
+
+fn digits(number: usize) -> usize {
+    number.checked_ilog10().map_or(1, |log| log as usize + 1)
 }
 
 /// Seconds and nanoseconds since 1970; nanoseconds always count forwards.

@@ -4,6 +4,7 @@ use super::header::{self, BlockFields, MTIME_WIDTH, SIZE_WIDTH, fits_octal, has_
 use super::pax::{self, Time};
 use super::{BLOCK, padding};
 use crate::error::{Error, Limit, Result, Rule};
+use std::borrow::Cow;
 use std::io::Write;
 
 /// What a member's headers shall say.
@@ -122,27 +123,27 @@ impl<W: Write> Writer<W> {
 
 /// All header blocks of a member: the PAX header, where it needs one, and its own.
 fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
-    let mut records = member.records.clone();
-    let mut add = |key: &str, value: Vec<u8>| records.push((key.into(), value));
+    let mut records: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(member.records.len() + 5);
+    records.extend(member.records.iter().map(|(key, value)| (key.as_slice(), Cow::Borrowed(value.as_slice()))));
     let long = |name: &[u8]| name.len() > header::NAME.len() || !name.is_ascii() || name.contains(&0);
     let mut split = None;
     if long(member.name) {
         split = header::split_name(member.name);
-        add("path", member.name.to_vec());
+        records.push((b"path", member.name.into()));
     }
     if long(member.link_name) {
-        add("linkpath", member.link_name.to_vec());
+        records.push((b"linkpath", member.link_name.into()));
     }
     if !fits_octal(SIZE_WIDTH, i64::try_from(member.size).unwrap_or(-1)) {
-        add("size", member.size.to_string().into());
+        records.push((b"size", member.size.to_string().into_bytes().into()));
     }
     let mtime = member.mtime.unwrap_or_default();
     if mtime.nanoseconds != 0 || !fits_octal(MTIME_WIDTH, mtime.seconds) {
-        add("mtime", mtime.text().into());
+        records.push((b"mtime", mtime.text().into_bytes().into()));
     }
-    for (key, time) in [("atime", member.atime), ("ctime", member.ctime)] {
+    for (key, time) in [(&b"atime"[..], member.atime), (b"ctime", member.ctime)] {
         if let Some(time) = time {
-            add(key, time.text().into());
+            records.push((key, time.text().into_bytes().into()));
         }
     }
     // A name alone fits into a header without records, as Go writes the header of a whiteout.
@@ -152,7 +153,7 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
         split = None;
     }
     records.sort();
-    let mut body = Vec::new();
+    let mut body = Vec::with_capacity(2 * BLOCK);
     for (key, value) in &records {
         if !pax::valid(key, value) {
             let detail = format!("{} = {}", key.escape_ascii(), value[..value.len().min(64)].escape_ascii());
