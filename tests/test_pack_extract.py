@@ -331,8 +331,12 @@ def test_other_threads_run_meanwhile(tmp_path: Path) -> None:
     assert counted > 0
 
 
+# A path of Win32 has no dots and spaces at the end of a name: they are dropped before a file is made.
+END = ". " if sys.platform == "win32" else ""
 NAMES = (
-    st.lists(st.sampled_from("abcdé. -_~"), min_size=1, max_size=5).map("".join).filter(lambda name: name.strip(". "))
+    st.lists(st.sampled_from("abcdé. -_~"), min_size=1, max_size=5)
+    .map(lambda letters: "".join(letters).rstrip(END))
+    .filter(lambda name: name.strip(". "))
 )
 
 

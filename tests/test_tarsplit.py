@@ -417,6 +417,7 @@ def test_hostile_metadata(tmp_path: Path, line: str, field: str) -> None:
         assert (caught.value.code, caught.value.field, caught.value.offset) == ("bad_tar_split", field, 0)
 
 
+@pytest.mark.host
 def test_no_link_leads_out_of_the_content(tmp_path: Path) -> None:
     metadata = io.BytesIO()
     disassemble(TAR, metadata, tmp_path / "content")

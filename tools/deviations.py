@@ -92,6 +92,7 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    if page() != PAGE.read_text(encoding="utf-8") and "--check" in sys.argv:
+    if "--check" not in sys.argv:
+        PAGE.write_text(page(), encoding="utf-8", newline="\n")
+    elif page() != PAGE.read_text(encoding="utf-8"):
         sys.exit(f"error: {PAGE} is not up to date: run tools/deviations.py")
-    PAGE.write_text(page(), encoding="utf-8")

@@ -36,9 +36,10 @@ impl ContentSource for Directory {
 ///
 /// A name that the file system cannot hold, or holds already without regard to case, is declined.
 pub struct NewDirectory {
+    // Dropped in this order: Windows removes no folder in which a file is open.
     root: Root,
-    folder: AtomicDir,
     file: Option<(File, PathBuf)>,
+    folder: AtomicDir,
 }
 
 impl NewDirectory {
