@@ -71,12 +71,19 @@ fn tarsplit_assemble<'py>(
 ) -> PyResult<Bound<'py, PyTuple>> {
     let limits = limits_or_default(limits);
     let metadata = Given::from_python(metadata)?;
+    let native = !matches!(metadata, Given::Object { .. });
     let mut content = SourceGiven::from_python(content)?;
     let mut sink = Sink::from_python(sink)?;
     let summary = py.detach(|| {
         let lines = BufReader::with_capacity(CHUNK, compress::Reader::new(metadata.read()?)?);
         let out = WatchedSink { sink: &mut sink, done: 0, watch: Watch::new(progress, None) };
-        let summary = tar_split::assemble(lines, content.as_content(), out, &limits)?;
+        // Python is called on the caller's thread only.
+        let summary = match &mut content {
+            SourceGiven::Directory(directory) if native => {
+                tar_split::assemble_reading_ahead(lines, directory, out, &limits)?
+            }
+            other => tar_split::assemble(lines, other.as_content(), out, &limits)?,
+        };
         sink.commit()?;
         Ok::<_, Error>(summary)
     })?;

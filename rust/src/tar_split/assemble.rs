@@ -1,12 +1,14 @@
 //! Metadata and data to the tar they came from.
 
 use super::entry::{Entry, EntryReader, wrong};
+use super::output::{Checked, Chunk, Output};
 use super::{ContentSource, Summary, names};
-use crate::digest::Crc64;
 use crate::error::{Error, Limit, Result, display_name};
 use crate::limits::Limits;
 use crate::tar::{BLOCK, TYPEFLAG, has_no_data};
-use std::io::{self, BufRead, BufWriter, Read, Write};
+use std::io::{self, BufRead, Read, Write};
+use std::sync::mpsc::sync_channel;
+use std::thread;
 
 /// Puts a tar together from metadata and the data of its members.
 ///
@@ -20,9 +22,62 @@ pub fn assemble(
     sink: impl Write,
     limits: &Limits,
 ) -> Result<Summary> {
-    let mut entries = EntryReader::new(metadata, limits);
-    let mut out = Output { sink: BufWriter::with_capacity(BUFFER, sink), size: 0, limits };
-    let mut buffer = vec![0; BUFFER];
+    let mut checked = Checked::new(sink);
+    let mut pass = |mut chunk: Chunk| {
+        checked.write(&chunk)?;
+        chunk.clear();
+        Ok(chunk)
+    };
+    let summary = read(metadata, content, Output::new(&mut pass, limits))?;
+    checked.finish()?;
+    Ok(summary)
+}
+
+/// As [`assemble`], with metadata and content read on a thread of their own, ahead of what is checked and written.
+///
+/// # Errors
+/// As [`assemble`].
+pub fn assemble_reading_ahead(
+    metadata: impl BufRead + Send,
+    content: &mut (dyn ContentSource + Send),
+    sink: impl Write,
+    limits: &Limits,
+) -> Result<Summary> {
+    let (full, filled) = sync_channel::<Chunk>(CHUNKS);
+    let (emptied, free) = sync_channel::<Chunk>(CHUNKS);
+    for _ in 1..CHUNKS {
+        emptied.send(Chunk::new()).expect("there is room, and its receiver is here");
+    }
+    let ahead = move || {
+        // Nobody takes or gives a chunk any more after an error on the other side, which is the one to tell.
+        let gone = || Error::io("write", None, io::ErrorKind::BrokenPipe.into());
+        let mut pass = |chunk| full.send(chunk).ok().and_then(|()| free.recv().ok()).ok_or_else(gone);
+        read(metadata, content, Output::new(&mut pass, limits))
+    };
+    thread::scope(|scope| {
+        let thread = thread::Builder::new().name("winlayers-join".into()).spawn_scoped(scope, ahead);
+        let thread = thread.map_err(|e| Error::io("start a thread", None, e))?;
+        let mut checked = Checked::new(sink);
+        let written = filled.iter().try_for_each(|mut chunk| {
+            checked.write(&chunk)?;
+            chunk.clear();
+            // It is not wanted back at the end.
+            let _ = emptied.send(chunk);
+            Ok(())
+        });
+        drop((filled, emptied));
+        let read = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        written?;
+        checked.finish()?;
+        read
+    })
+}
+
+/// How many chunks are under way between the two threads.
+const CHUNKS: usize = 4;
+
+fn read(metadata: impl BufRead, content: &mut dyn ContentSource, mut out: Output<'_>) -> Result<Summary> {
+    let mut entries = EntryReader::new(metadata, out.limits);
     let mut summary = Summary::default();
     // The type in the header block that ended the segment before.
     let mut kind = None;
@@ -35,63 +90,33 @@ pub fn assemble(
             }
             Entry::File { size, crc } => {
                 summary.files += 1;
-                limits.check(Limit::Entries, summary.files)?;
+                out.limits.check(Limit::Entries, summary.files)?;
                 let name = entries.bytes();
                 // The Go tool gives a link or a directory the size in its header, and the checksum of no data.
                 let no_data = kind.is_some_and(|k| has_no_data(k) || (k == 0 && name.ends_with(b"/")));
                 if size > 0 && !(no_data && crc == 0) {
-                    limits.check(Limit::MemberBytes, size)?;
+                    out.limits.check(Limit::MemberBytes, size)?;
                     if names::relative_name(name).is_none() {
                         let found = format!("\"{}\"", display_name(name));
                         return Err(wrong("name", "a path inside the layer", found).at(entries.offset()));
                     }
                     let file = content.open(name).map_err(|e| e.in_member(name))?;
-                    member(file, name, size, crc, &mut buffer, &mut out)?;
+                    member(file, name, size, crc, &mut out)?;
                     summary.data += size;
                 }
                 kind = None;
             }
         }
     }
-    out.sink.flush().map_err(crate::tar::from_io)?;
-    summary.size = out.size;
+    summary.size = out.finish()?;
     Ok(summary)
 }
 
-const BUFFER: usize = 256 << 10;
-
-struct Output<'a, W: Write> {
-    sink: BufWriter<W>,
-    size: u64,
-    limits: &'a Limits,
-}
-
-impl<W: Write> Output<'_, W> {
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.size += bytes.len() as u64;
-        self.limits.check(Limit::TotalBytes, self.size)?;
-        self.sink.write_all(bytes).map_err(crate::tar::from_io)
-    }
-}
-
-/// Copies the data of a member, and checks its size and its checksum.
-fn member<W: Write>(
-    mut file: Box<dyn Read + '_>,
-    name: &[u8],
-    size: u64,
-    crc: u64,
-    buffer: &mut [u8],
-    out: &mut Output<'_, W>,
-) -> Result<()> {
-    let integrity = |expected: String, found: String| Error::Integrity {
-        what: display_name(name).into(),
-        expected: expected.into(),
-        found: found.into(),
-    };
-    let mut sum = Crc64::new();
+/// Copies the data of a member, and checks its size.
+fn member(mut file: Box<dyn Read + '_>, name: &[u8], size: u64, crc: u64, out: &mut Output<'_>) -> Result<()> {
     let mut left = size;
     loop {
-        let n = match file.read(buffer) {
+        let n = match file.read(out.room()?) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
             Err(e) => return Err(crate::tar::from_io(e)),
@@ -100,18 +125,18 @@ fn member<W: Write>(
             break;
         }
         let Some(rest) = left.checked_sub(n as u64) else {
-            return Err(integrity(format!("{size} bytes"), "more".into()));
+            return Err(integrity(name, format!("{size} bytes"), "more".into()));
         };
         left = rest;
-        sum.update(&buffer[..n]);
-        out.put(&buffer[..n])?;
+        out.take_data(n)?;
     }
     if left > 0 {
-        return Err(integrity(format!("{size} bytes"), (size - left).to_string()));
+        return Err(integrity(name, format!("{size} bytes"), (size - left).to_string()));
     }
-    let found = sum.finish();
-    if found != crc {
-        return Err(integrity(format!("CRC-64 {crc:016x}"), format!("{found:016x}")));
-    }
+    out.end_data(name, crc);
     Ok(())
+}
+
+pub(super) fn integrity(name: &[u8], expected: String, found: String) -> Error {
+    Error::Integrity { what: display_name(name).into(), expected: expected.into(), found: found.into() }
 }

@@ -30,7 +30,7 @@ pub trait ContentSink {
 
 /// Gives the data of members back.
 pub trait ContentSource {
-    /// The data of a member. Assembly reads to its end, and no more than one byte over the size it expects.
+    /// The data of a member. Assembly reads to its end, or until there is more than it expects.
     ///
     /// The name has no `..`, drive or NUL; it may start with `/` when the Go tool wrote the metadata.
     ///

@@ -109,7 +109,12 @@ impl<W: Write> EntryWriter<W> {
 
 /// Escapes as Go's encoding/json does by default: what HTML and JavaScript would take for their own, too.
 fn escape(text: &str, out: &mut Vec<u8>) {
-    for c in text.chars() {
+    let special = |c: char| matches!(c, '"' | '\\' | '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}');
+    let mut rest = text;
+    // U+2028 and U+2029 begin with this byte.
+    while let Some(at) = rest.bytes().position(|b| b == 0xe2 || b < 0x80 && special(b.into())) {
+        let c = rest[at..].chars().next().expect("a character begins at each of these bytes");
+        out.extend_from_slice(&rest.as_bytes()[..at]);
         match c {
             '"' => out.extend_from_slice(b"\\\""),
             '\\' => out.extend_from_slice(b"\\\\"),
@@ -118,12 +123,12 @@ fn escape(text: &str, out: &mut Vec<u8>) {
             '\n' => out.extend_from_slice(b"\\n"),
             '\r' => out.extend_from_slice(b"\\r"),
             '\t' => out.extend_from_slice(b"\\t"),
-            '\0'..' ' | '<' | '>' | '&' | '\u{2028}' | '\u{2029}' => {
-                out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes());
-            }
-            _ => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
+            c if special(c) => out.extend_from_slice(format!("\\u{:04x}", u32::from(c)).as_bytes()),
+            c => out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes()),
         }
+        rest = &rest[at + c.len_utf8()..];
     }
+    out.extend_from_slice(rest.as_bytes());
 }
 
 /// What a line says.
@@ -164,7 +169,11 @@ impl<R: BufRead> EntryReader<R> {
                 break;
             }
         }
-        let entry = parse(&self.line, self.position, &mut self.bytes).map_err(|e| e.at(self.start))?;
+        self.bytes.clear();
+        let entry = match segment(&self.line, self.position, &mut self.bytes) {
+            Some(entry) => entry,
+            None => parse(&self.line, self.position, &mut self.bytes).map_err(|e| e.at(self.start))?,
+        };
         self.position += 1;
         Ok(Some(entry))
     }
@@ -191,6 +200,14 @@ impl<R: BufRead> EntryReader<R> {
     }
 }
 
+/// A segment as all writers spell it: most of the metadata, and no work for a JSON parser. `None` leaves the line to
+/// [`parse`].
+fn segment(line: &[u8], position: u64, bytes: &mut Vec<u8>) -> Option<Entry> {
+    let rest = line.strip_prefix(b"{\"type\":2,\"payload\":\"")?;
+    let payload = rest.strip_suffix(format!("\",\"position\":{position}}}\n").as_bytes())?;
+    BASE64.decode_vec(payload, bytes).is_ok().then_some(Entry::Segment)
+}
+
 /// The object of one line. Unknown fields are passed over, as Go does.
 #[derive(Deserialize)]
 struct Object<'a> {
@@ -214,7 +231,7 @@ fn parse(line: &[u8], position: u64, bytes: &mut Vec<u8>) -> Result<Entry> {
     if found != position {
         return Err(wrong("position", position.to_string(), found.to_string()));
     }
-    bytes.clear();
+    bytes.clear(); // of what the attempt at a segment left
     let payload = object.payload.as_deref().unwrap_or_default();
     match object.r#type {
         2 => {

@@ -39,12 +39,13 @@ mod directory;
 mod disassemble;
 mod entry;
 mod names;
+mod output;
 #[cfg(test)]
 mod tests;
 
 use crate::policy::Capped;
 
-pub use assemble::assemble;
+pub use assemble::{assemble, assemble_reading_ahead};
 pub use content::{ContentSink, ContentSource};
 pub use directory::{Directory, NewDirectory};
 pub use disassemble::disassemble;

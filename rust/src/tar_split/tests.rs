@@ -14,9 +14,13 @@ fn split(source: Source, content: &mut Content) -> Result<(Vec<u8>, Summary)> {
     Ok((metadata, summary))
 }
 
+/// Both ways of assembly: they give the same tar, or the same error.
 fn join(metadata: &[u8], content: &mut Content) -> Result<Vec<u8>> {
-    let mut tar = Vec::new();
-    assemble(metadata, content, &mut tar, &Default::default()).map(|_| tar)
+    let (mut tar, mut ahead) = (Vec::new(), Vec::new());
+    let result = assemble(metadata, content, &mut tar, &Default::default());
+    let result_ahead = assemble_reading_ahead(metadata, content, &mut ahead, &Default::default());
+    assert_eq!(result.as_ref().map_err(ToString::to_string), result_ahead.as_ref().map_err(ToString::to_string));
+    result.map(|_| assert_eq!(tar, ahead)).map(|()| tar)
 }
 
 fn tar(members: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
@@ -216,6 +220,28 @@ fn hostile_metadata() {
 }
 
 #[test]
+fn a_sink_that_fails_ends_both_threads() {
+    struct Full(usize);
+    impl std::io::Write for Full {
+        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0 = self.0.checked_sub(buf.len()).ok_or(std::io::ErrorKind::StorageFull)?;
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let tar = tar(&[(b"large", b'0', &[7; 4_000_000])]);
+    let mut content = Content::new();
+    let (metadata, _) = split(Source::memory(tar), &mut content).unwrap();
+    for room in [0, 1_000_000, 3_999_999] {
+        let error = assemble_reading_ahead(&metadata[..], &mut content, Full(room), &Default::default()).unwrap_err();
+        let Error::Io { source, .. } = error else { panic!("{error}") };
+        assert_eq!(source.kind(), std::io::ErrorKind::StorageFull);
+    }
+}
+
+#[test]
 fn bounds() {
     let code = |metadata: &[u8], limits: Limits| {
         let mut content = Content::from([(b"a".to_vec(), vec![0; 9]), (b"b".to_vec(), vec![0; 9])]);
@@ -369,7 +395,8 @@ fn a_directory_of_content() {
     assert!(!path.exists());
     directory.commit().unwrap();
     let mut again = Vec::new();
-    assemble(&metadata[..], &mut Directory::open(&path).unwrap(), &mut again, &Default::default()).unwrap();
+    let mut directory = Directory::open(&path).unwrap();
+    assemble_reading_ahead(&metadata[..], &mut directory, &mut again, &Default::default()).unwrap();
     assert_eq!(again, tar);
 
     assert_eq!(NewDirectory::create(&path).err().unwrap().code(), "target_exists");
