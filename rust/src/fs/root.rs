@@ -34,8 +34,9 @@ use std::time::SystemTime;
 pub struct Root {
     dir: Arc<Dir>,
     path: PathBuf,
-    /// The parent that was used last: an archive and a walk stay in a folder for a while.
-    last_parent: Mutex<Option<(PathBuf, Arc<Dir>)>>,
+    /// The parent that was used last, after those of its own parents that are kept open: an archive and a walk stay in a
+    /// folder for a while, and go on near it.
+    last_parents: Mutex<Vec<(PathBuf, Arc<Dir>)>>,
 }
 
 impl Root {
@@ -45,7 +46,7 @@ impl Root {
     /// [`Error::Io`] with the path.
     pub fn open(path: &Path) -> Result<Self> {
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|e| Error::io("open", Some(path), e))?;
-        Ok(Root { dir: Arc::new(dir), path: path.to_path_buf(), last_parent: Mutex::new(None) })
+        Ok(Root { dir: Arc::new(dir), path: path.to_path_buf(), last_parents: Mutex::default() })
     }
 
     /// Makes a folder that did not exist, and opens it.
@@ -272,11 +273,11 @@ impl Root {
             return Ok(self.dir.clone());
         }
         check(path)?;
-        let mut last = self.last_parent.lock().unwrap_or_else(PoisonError::into_inner);
-        let (mut at, mut dir) = match last.take() {
-            Some((known, dir)) if path.starts_with(&known) => (known, dir),
-            _ => (PathBuf::new(), self.dir.clone()),
-        };
+        let mut open = self.last_parents.lock().unwrap_or_else(PoisonError::into_inner);
+        while open.last().is_some_and(|(known, _)| !path.starts_with(known)) {
+            open.pop();
+        }
+        let (mut at, mut dir) = open.last().cloned().unwrap_or_else(|| (PathBuf::new(), self.dir.clone()));
         let below = path.strip_prefix(&at).expect("it starts with it").to_path_buf();
         for name in below.components() {
             let next = dir.open_dir_nofollow(name);
@@ -287,15 +288,21 @@ impl Root {
                 }
                 _ => Error::io("open", Some(&self.path.join(&at)), e),
             })?);
+            if open.len() == MOST_OPEN {
+                open.remove(0);
+            }
+            open.push((at.clone(), dir.clone()));
         }
-        *last = Some((at, dir.clone()));
         Ok(dir)
     }
 
     fn forget(&self) {
-        *self.last_parent.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.last_parents.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }
+
+/// Folders that are kept open, however deep a path is.
+const MOST_OPEN: usize = 16;
 
 /// Refuses every path that is not a chain of plain names, or that names something else on this system.
 fn check(path: &Path) -> Result<()> {
