@@ -1,10 +1,12 @@
 """Write the seeds: small inputs that are well-formed, one per idea, from which the fuzzers start.
 
-Run by hand after a change here; the files are kept in git. Corpora that grow from them are not.
+Run by hand after a change here; the files are kept in git, and beside them inputs that once found something. Corpora
+that grow from them are not.
 """
 
 import gzip
 import io
+import json
 import struct
 import tarfile
 from pathlib import Path
@@ -106,6 +108,31 @@ def main() -> None:
     save("parse_compressed", "gzip", PIECES + gzip.compress(b"hello" * 20, mtime=0) + gzip.compress(b"", mtime=0))
     frame = bytes.fromhex("28b52ffd 2005 290000 68656c6c6f")  # one raw block
     save("parse_compressed", "zstd", PIECES + frame + bytes.fromhex("502a4d18 02000000 ffff") + frame)
+
+    hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
+    every = {
+        "attributes": 0x20,
+        "times": [132 * 10**15, None, 132 * 10**15, 0],
+        "security_descriptor": "AQAEgAAAAAAAAAAAAAAAAAAAAAA=",
+        "extended_attributes": [{"name": "ONE", "value": "dmFsdWU=", "flags": 128}],
+    }
+    file = {"name": "Files/a", "kind": "file", "disk": "file", "sha256": hello, "size": 5}
+    lines = [
+        {"winlayers_sidecar": {"version": 1, "dialect": "lossless"}},
+        {"member": {"name": "Files", "kind": "directory", "disk": "directory", **every}},
+        {"member": {**file, **every, "sparse_ranges": 1, "streams": [{"name": "one", "size": 9}]}},
+        {"ranges": [[0, 5]]},
+        {"data": "AAAAAA=="},
+        {"zeros": 5},
+        {"parent": "Files/d"},
+        {"member": {"name": "Files/b", "kind": "hard_link", "disk": "hard_link", "link_name": "Files/a"}},
+        {"member": {"name": "Files/.wh.c", "kind": "whiteout", "disk": "nothing"}},
+        {"member": {"name": "Hives", "kind": "directory", "disk": "directory"}},
+    ]
+    save("parse_sidecar", "lossless", "".join(json.dumps(line) + "\n" for line in lines).encode())
+    lines[0] = {"winlayers_sidecar": {"version": 1, "dialect": "go-winio"}}
+    lines[2] = {"member": file}
+    save("parse_sidecar", "go-winio", "".join(json.dumps(line) + "\n" for line in [*lines[:3], *lines[6:]]).encode())
 
 
 if __name__ == "__main__":

@@ -190,6 +190,20 @@ pub(crate) fn until_nul(field: &[u8]) -> &[u8] {
 
 /// Octal text, or a base-256 number where the first byte's top bit is set.
 pub(crate) fn number(field: &[u8], name: &'static str) -> Result<i64> {
+    // What nearly every field is: as many digits as fit, and a closing NUL or space.
+    if let [digits @ .., 0 | b' '] = field
+        && digits.len() <= 20
+    {
+        let (mut value, mut odd) = (0_i64, 0);
+        for byte in digits {
+            let digit = byte.wrapping_sub(b'0');
+            odd |= digit & !7;
+            value = value << 3 | i64::from(digit & 7);
+        }
+        if odd == 0 {
+            return Ok(value);
+        }
+    }
     let wrong = || bad(name, "an octal or base-256 number of 63 bits", format!("\"{}\"", field.escape_ascii()));
     if field.first().is_some_and(|b| b & 0x80 != 0) {
         let invert = if field[0] & 0x40 != 0 { 0xff } else { 0 };
