@@ -48,6 +48,16 @@ pub enum Error {
         /// What is there.
         found: Box<str>,
     },
+    /// The layer store is not in a state in which this can be done.
+    #[error("layer \"{layer}\": {fault}{}", detail_suffix(.detail))]
+    Store {
+        /// What is in the way.
+        fault: StoreFault,
+        /// The id of the layer; empty where it is the store as a whole.
+        layer: Box<str>,
+        /// More about it; may be empty.
+        detail: Box<str>,
+    },
     /// This host or this backend cannot do it.
     #[error("{operation} is not supported: {reason}")]
     Unsupported {
@@ -235,6 +245,36 @@ closed_set! {
 }
 
 closed_set! {
+    /// What keeps a layer store from doing what it was asked to.
+    StoreFault {
+        /// There is no layer of this id.
+        LayerNotFound = "layer_not_found", "there is no such layer";
+        /// There is one already.
+        LayerExists = "layer_exists", "the layer exists";
+        /// It is mounted, or a stream of it is open.
+        LayerInUse = "layer_in_use", "the layer is in use";
+        /// Other layers stand on it.
+        HasChildren = "has_children", "other layers stand on this one";
+        /// The parent that was given is not the one that is recorded.
+        WrongParent = "wrong_parent", "the parent is another one";
+        /// A sandbox stands on a parent.
+        NoParent = "no_parent", "a sandbox needs a parent";
+        /// The kind of layer cannot do it: an import into a sandbox, a size for a layer that is none.
+        WrongKind = "wrong_kind", "this kind of layer cannot do that";
+        /// The id is no single path component that NTFS can hold, or a reserved one.
+        BadId = "bad_layer_id", "no id of a layer";
+        /// A layer does not hold what it should.
+        Damaged = "layer_damaged", "the layer is damaged";
+        /// The chain of parents leads in a circle, or to a layer that is missing.
+        BadChain = "bad_chain", "the chain of parents is broken";
+        /// The store was written by a version that this one does not know.
+        HomeVersion = "home_version", "the store has another version";
+        /// The store cannot be where it is: no folder, a network file system, no write access.
+        HomeUnsupported = "home_unsupported", "no store can be here";
+    }
+}
+
+closed_set! {
     /// Ways to use a value that its documentation rules out.
     Misuse {
         /// A second or re-entrant use of a reader, writer or stream.
@@ -288,6 +328,11 @@ impl Error {
         Error::Misuse { misuse, detail: detail.into() }
     }
 
+    /// The layer store cannot do it.
+    pub fn store(fault: StoreFault, layer: impl Into<Box<str>>, detail: impl Into<Box<str>>) -> Self {
+        Error::Store { fault, layer: layer.into(), detail: detail.into() }
+    }
+
     /// An I/O error with what was attempted.
     pub fn io(operation: &'static str, path: Option<&Path>, source: std::io::Error) -> Self {
         Error::Io { operation, path: path.map(Path::to_path_buf), source }
@@ -312,7 +357,11 @@ impl Error {
             Error::Limit { member, .. } | Error::Refused { member, .. } => {
                 member.get_or_insert_with(|| name.into());
             }
-            Error::Integrity { .. } | Error::Unsupported { .. } | Error::Io { .. } | Error::Misuse { .. } => {}
+            Error::Integrity { .. }
+            | Error::Store { .. }
+            | Error::Unsupported { .. }
+            | Error::Io { .. }
+            | Error::Misuse { .. } => {}
         }
         self
     }
@@ -330,6 +379,7 @@ impl Error {
             Error::Limit { limit, .. } => limit.code(),
             Error::Refused { rule, .. } => rule.code(),
             Error::Integrity { .. } => "integrity",
+            Error::Store { fault, .. } => fault.code(),
             Error::Unsupported { .. } => "unsupported",
             Error::Io { .. } => "io",
             Error::Misuse { misuse, .. } => misuse.code(),

@@ -135,7 +135,11 @@ impl Verifier<'_> {
     /// Makes a problem of what is wrong with the layer, and an error of everything else.
     fn failed(&mut self, error: Error) -> Result<bool> {
         match &error {
-            Error::Io { .. } | Error::Misuse { .. } | Error::Unsupported { .. } | Error::Integrity { .. } => Err(error),
+            Error::Io { .. }
+            | Error::Misuse { .. }
+            | Error::Unsupported { .. }
+            | Error::Integrity { .. }
+            | Error::Store { .. } => Err(error),
             Error::Limit { limit: Limit::Entries | Limit::TotalBytes, .. } => Err(error),
             Error::Limit { limit, .. } => {
                 // The framing stops at a member that is too large; the records of others can be passed over.
@@ -216,7 +220,11 @@ pub(super) fn problem_of(error: &Error) -> Problem {
     let (offset, member) = match error {
         Error::Format(fault) => (fault.offset, fault.member.as_deref()),
         Error::Limit { member, .. } | Error::Refused { member, .. } => (None, member.as_deref()),
-        Error::Integrity { .. } | Error::Unsupported { .. } | Error::Io { .. } | Error::Misuse { .. } => (None, None),
+        Error::Integrity { .. }
+        | Error::Store { .. }
+        | Error::Unsupported { .. }
+        | Error::Io { .. }
+        | Error::Misuse { .. } => (None, None),
     };
     Problem { code: error.code(), path: member.unwrap_or_default().to_vec(), offset, message: error.to_string() }
 }

@@ -6,7 +6,7 @@ use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
-use crate::error::{Error, Limit, Misuse, Rule};
+use crate::error::{Error, Limit, Misuse, Rule, StoreFault};
 
 impl From<Error> for PyErr {
     fn from(error: Error) -> PyErr {
@@ -55,6 +55,21 @@ fn to_python(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             fields.set_item("expected", &*expected)?;
             fields.set_item("found", &*found)?;
             "IntegrityError"
+        }
+        Error::Store { fault, layer, .. } => {
+            fields.set_item("layer", (!layer.is_empty()).then_some(&*layer))?;
+            match fault {
+                StoreFault::LayerNotFound => "LayerNotFoundError",
+                StoreFault::LayerExists => "LayerExistsError",
+                StoreFault::LayerInUse | StoreFault::HasChildren => "LayerInUseError",
+                StoreFault::Damaged | StoreFault::BadChain => "StoreDamagedError",
+                StoreFault::WrongParent
+                | StoreFault::NoParent
+                | StoreFault::WrongKind
+                | StoreFault::BadId
+                | StoreFault::HomeVersion
+                | StoreFault::HomeUnsupported => "StoreError",
+            }
         }
         Error::Unsupported { operation, reason } => {
             fields.set_item("operation", &*operation)?;
@@ -133,6 +148,15 @@ fn hint(error: &Error) -> Option<&'static str> {
         }),
         Error::Refused { rule, .. } => rule_hint(*rule),
         Error::Integrity { .. } => Some("The bytes are damaged or not the ones that were described; fetch them again."),
+        Error::Store { fault, .. } => match fault {
+            StoreFault::LayerInUse => Some("Unmount it first: `winlayers store umount`, or `store cleanup --force`."),
+            StoreFault::HasChildren => Some("Remove the layers that stand on it first."),
+            StoreFault::Damaged | StoreFault::BadChain => {
+                Some("`winlayers store check --repair` tells what can be saved.")
+            }
+            StoreFault::HomeVersion => Some("Use the version of winlayers that wrote it, or a newer one."),
+            _ => None,
+        },
         Error::Unsupported { .. } | Error::Io { .. } => None,
         Error::Misuse { misuse, .. } => match misuse {
             Misuse::EntryPassed => Some("Read an entry before the next one, or open a seekable, uncompressed source."),

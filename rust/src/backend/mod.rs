@@ -1,0 +1,147 @@
+//! What a layer store asks of the system below it, in the verbs of the Host Compute Service (HCS).
+//!
+//! The store keeps ids, chains, counts and undo; a [`Backend`] does one thing a call, and leaves nothing behind when it
+//! fails. [`portable`] keeps layers in plain files on any system.
+
+pub mod change;
+pub mod portable;
+
+use crate::error::Result;
+use crate::layer::Progress;
+use crate::store::LayerId;
+use std::io::Read;
+use std::path::PathBuf;
+
+pub use change::{Change, ChangeKind, What};
+
+/// What was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// `sha256:` and the digest of the uncompressed tar, its end included.
+    pub diff_id: String,
+    /// Bytes of the uncompressed tar.
+    pub size: u64,
+    /// Entries, named streams not counted.
+    pub entries: u64,
+    /// Bytes of file data, which [`crate::store::LayerStore::apply_diff`] returns.
+    pub data: u64,
+}
+
+/// What a backend can do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Capabilities {
+    /// Whether a prepared layer can be exported as it is; HCS wants it unprepared.
+    pub exports_prepared: bool,
+    /// Whether a sandbox can have a size.
+    pub sandbox_size: bool,
+}
+
+/// The layers of a store, as the system sees them.
+///
+/// A chain is the parents of a layer, nearest first. No call is made twice at once for one layer: the store holds a lock
+/// for each. The order is HCS's own: activate, prepare, mount path; unprepare, deactivate. Errors are those of
+/// [`crate::error::Error`]; after one the layer is as it was.
+pub trait Backend: Send + Sync {
+    /// `portable` or `hcs`.
+    fn name(&self) -> &'static str;
+
+    /// What it can do here.
+    fn capabilities(&self) -> Capabilities;
+
+    /// Whether there is a layer.
+    ///
+    /// # Errors
+    /// What the system answers; a layer that is not there is no error.
+    fn layer_exists(&self, id: &LayerId) -> Result<bool>;
+
+    /// Makes a layer, still empty, to be filled by [`Backend::import_layer`].
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn create_layer(&self, id: &LayerId, parent: Option<&LayerId>) -> Result<()>;
+
+    /// Makes a writable layer above a chain.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn create_sandbox_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<()>;
+
+    /// Grows a sandbox to so many bytes.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn expand_sandbox_size(&self, id: &LayerId, size: u64) -> Result<()>;
+
+    /// Removes a layer and all that is in it, or nothing of it.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn destroy_layer(&self, id: &LayerId) -> Result<()>;
+
+    /// Makes a layer ready to be prepared or exported.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn activate_layer(&self, id: &LayerId) -> Result<()>;
+
+    /// The opposite of [`Backend::activate_layer`].
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn deactivate_layer(&self, id: &LayerId) -> Result<()>;
+
+    /// Lets an active layer be seen together with its chain.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn prepare_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<()>;
+
+    /// The opposite of [`Backend::prepare_layer`].
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn unprepare_layer(&self, id: &LayerId) -> Result<()>;
+
+    /// Where a prepared layer can be seen; `None` where it has no such place.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn layer_mount_path(&self, id: &LayerId) -> Result<Option<PathBuf>>;
+
+    /// Fills an empty layer, or makes one, from an uncompressed layer tar.
+    ///
+    /// # Errors
+    /// Those of reading a layer tar; what the system answers.
+    fn import_layer(
+        &self,
+        id: &LayerId,
+        chain: &[LayerId],
+        tar: Box<dyn Read + Send>,
+        progress: Progress,
+    ) -> Result<Imported>;
+
+    /// What a layer has above its chain, as an uncompressed layer tar. Errors may come while it is read, too.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn export_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<Box<dyn Read + Send>>;
+
+    /// Tells what a layer changes in its chain, in the order of an export.
+    ///
+    /// # Errors
+    /// What the system answers; what `visit` returned.
+    fn layer_changes(&self, id: &LayerId, chain: &[LayerId], visit: &mut dyn FnMut(Change) -> Result<()>)
+    -> Result<()>;
+
+    /// The bytes of a file that a layer itself holds, named as in its tar: for putting the tar together again.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Io`] where the layer has no such file.
+    fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>>;
+
+    /// The base images that the host has, as JSON: `{"Images": [{"Name", "Version", "Path", "Size", "CreatedTime"}]}`.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn shared_base_images(&self) -> Result<String>;
+}

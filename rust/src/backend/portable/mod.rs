@@ -1,0 +1,1 @@
+//! Layers in plain files, on any system.
