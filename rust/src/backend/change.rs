@@ -12,6 +12,8 @@ pub struct Change {
     pub kind: ChangeKind,
     /// What of it is new; empty for what is deleted.
     pub what: What,
+    /// Bytes of unnamed data that the layer itself has for it; 0 for all but files.
+    pub size: u64,
 }
 
 /// What happens to a path.

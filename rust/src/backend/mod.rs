@@ -27,6 +27,37 @@ pub struct Imported {
     pub data: u64,
 }
 
+/// What a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum LayerKind {
+    /// Made, and not filled yet.
+    Empty,
+    /// Filled by an import; it does not change any more.
+    Imported,
+    /// Writable.
+    Sandbox,
+}
+
+impl LayerKind {
+    /// The word for it: `empty`, `imported` or `sandbox`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            LayerKind::Empty => "empty",
+            LayerKind::Imported => "imported",
+            LayerKind::Sandbox => "sandbox",
+        }
+    }
+}
+
+/// What a layer has above its chain, as an uncompressed layer tar.
+pub struct Export {
+    /// The tar. Errors may come while it is read.
+    pub tar: Box<dyn Read + Send>,
+    /// Whether the layer is read while the tar is, and must stay active until then.
+    pub live: bool,
+}
+
 /// What a backend can do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Capabilities {
@@ -53,6 +84,24 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// What the system answers; a layer that is not there is no error.
     fn layer_exists(&self, id: &LayerId) -> Result<bool>;
+
+    /// What a layer is.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreFault::LayerNotFound`]; what the system answers.
+    fn layer_kind(&self, id: &LayerId) -> Result<LayerKind>;
+
+    /// The layers that are there, in any order.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn layers(&self) -> Result<Vec<LayerId>>;
+
+    /// The path by which the chains of other layers name a layer.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn layer_path(&self, id: &LayerId) -> Result<PathBuf>;
 
     /// Makes a layer, still empty, to be filled by [`Backend::import_layer`].
     ///
@@ -120,11 +169,11 @@ pub trait Backend: Send + Sync {
         progress: Progress,
     ) -> Result<Imported>;
 
-    /// What a layer has above its chain, as an uncompressed layer tar. Errors may come while it is read, too.
+    /// What a layer has above its chain.
     ///
     /// # Errors
     /// What the system answers.
-    fn export_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<Box<dyn Read + Send>>;
+    fn export_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export>;
 
     /// Tells what a layer changes in its chain, in the order of an export.
     ///
@@ -138,6 +187,24 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`crate::error::Error::Io`] where the layer has no such file.
     fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>>;
+
+    /// Reads all of a layer, and tells what is wrong with it. `repair` makes anew what follows from the rest. What an
+    /// import told comes back where it can be computed.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn check_layer(
+        &self,
+        id: &LayerId,
+        repair: bool,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<Option<Imported>>;
+
+    /// Removes what killed processes left of layers that never came to be. No call is under way when it is called.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn sweep(&self) -> Result<()>;
 
     /// The base images that the host has, as JSON: `{"Images": [{"Name", "Version", "Path", "Size", "CreatedTime"}]}`.
     ///
