@@ -188,17 +188,17 @@ pub trait Backend: Send + Sync {
     /// [`crate::error::Error::Io`] where the layer has no such file.
     fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>>;
 
-    /// Reads all of a layer, and tells what is wrong with it. `repair` makes anew what follows from the rest. What an
-    /// import told comes back where it can be computed.
+    /// What the import of a layer told; `None` where it is not known.
     ///
     /// # Errors
     /// What the system answers.
-    fn check_layer(
-        &self,
-        id: &LayerId,
-        repair: bool,
-        problem: &mut dyn FnMut(&'static str, String),
-    ) -> Result<Option<Imported>>;
+    fn imported(&self, id: &LayerId) -> Result<Option<Imported>>;
+
+    /// Reads all of a layer, and tells what is wrong with it. `repair` makes anew what follows from the rest.
+    ///
+    /// # Errors
+    /// What the system answers; what is wrong with the layer is none.
+    fn check_layer(&self, id: &LayerId, repair: bool, problem: &mut dyn FnMut(&'static str, String)) -> Result<()>;
 
     /// Removes what killed processes left of layers that never came to be. No call is under way when it is called.
     ///

@@ -46,6 +46,18 @@ impl AtomicFile {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn create(path: &Path) -> Result<Self> {
+        Self::with_mode(path, 0o666)
+    }
+
+    /// As [`AtomicFile::create`], for a file that nobody but its owner may read, where the system knows such.
+    ///
+    /// # Errors
+    /// As [`AtomicFile::create`].
+    pub fn create_private(path: &Path) -> Result<Self> {
+        Self::with_mode(path, 0o600)
+    }
+
+    fn with_mode(path: &Path, mode: u32) -> Result<Self> {
         let failed = |e| Error::io("create", Some(path), e);
         let mut target = path.to_path_buf();
         match std::fs::metadata(path) {
@@ -65,7 +77,9 @@ impl AtomicFile {
         let mut builder = Builder::new();
         builder.prefix(STAGED_PREFIX);
         #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+        #[cfg(not(unix))]
+        let _ = mode;
         let staged = builder.tempfile_in(folder_of(&target)).map_err(failed)?;
         Ok(AtomicFile { file: Target::Staged(staged), path: target, durable: false })
     }
@@ -241,7 +255,7 @@ fn folder_of(path: &Path) -> &Path {
 }
 
 /// A new name is on the disk when its folder is. Windows has no such call, and journals its names.
-fn sync_folder(path: &Path) -> Result<()> {
+pub(super) fn sync_folder(path: &Path) -> Result<()> {
     if cfg!(windows) {
         return Ok(());
     }

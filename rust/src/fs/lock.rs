@@ -59,6 +59,20 @@ impl Lock {
     }
 }
 
+/// Makes a file of a new name in a folder, and the exclusive lock on it: proof that this process lives.
+///
+/// # Errors
+/// [`Error::Io`] with the folder.
+pub fn new_lock(folder: &Path) -> Result<(Lock, String)> {
+    let failed = |e| Error::io("create a lock in", Some(folder), e);
+    let mut builder = tempfile::Builder::new();
+    let file = builder.prefix("").rand_bytes(16).tempfile_in(folder).map_err(failed)?;
+    let (file, path) = file.keep().map_err(|e| failed(e.error))?;
+    file.lock().map_err(failed)?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok((Lock { _file: file }, name))
+}
+
 fn wait(path: &Path, lock: fn(&File) -> io::Result<()>) -> Result<Lock> {
     let file = open(path)?;
     loop {

@@ -17,7 +17,7 @@ mod walk;
 
 pub(crate) use atomic::absent;
 pub use atomic::{AtomicDir, AtomicFile, STAGED_PREFIX};
-pub use lock::Lock;
+pub use lock::{Lock, new_lock};
 pub use metadata::{Kind, Metadata};
 pub use root::Root;
 pub use walk::{StableFile, Visit, Walk};
@@ -40,6 +40,73 @@ pub fn open_file(path: &Path) -> Result<File> {
 /// [`Error::Io`] with the path.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
     std::fs::canonicalize(path).map_err(|e| Error::io("open", Some(path), e))
+}
+
+/// Makes a folder and those above it, where they are missing.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn create_dir_all(path: &Path) -> Result<()> {
+    std::fs::create_dir_all(path).map_err(|e| Error::io("create folder", Some(path), e))
+}
+
+/// Removes a folder and everything in it; links in it go, what they point to stays.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn remove_tree(path: &Path) -> Result<()> {
+    std::fs::remove_dir_all(path).map_err(|e| Error::io("remove", Some(path), e))
+}
+
+/// Gives a folder that was made for its maker alone the permissions of any new folder.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn make_accessible(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let set = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
+        set.map_err(|e| Error::io("set permissions", Some(path), e))?;
+    }
+    Ok(())
+}
+
+/// The kind of network file system that a folder is on, by name; `None` where it is on none, as far as can be told.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn network_file_system(path: &Path) -> Result<Option<String>> {
+    if cfg!(windows) {
+        let text = path.to_string_lossy();
+        let is_network = text.starts_with(r"\\?\UNC\") || (text.starts_with(r"\\") && !text.starts_with(r"\\?\"));
+        return Ok(is_network.then(|| "a network share".to_owned()));
+    }
+    let Ok(mounts) = std::fs::read_to_string("/proc/self/mountinfo") else { return Ok(None) };
+    let mut best: Option<(usize, &str)> = None;
+    for line in mounts.lines() {
+        // "36 35 98:0 /root /mount options optional... - type source ..."
+        let (Some(mount), Some(kind)) =
+            (line.split(' ').nth(4), line.split(" - ").nth(1).and_then(|rest| rest.split(' ').next()))
+        else {
+            continue;
+        };
+        let mount = mount.replace("\\040", " ");
+        if path.starts_with(&mount) && best.is_none_or(|(length, _)| mount.len() >= length) {
+            best = Some((mount.len(), kind));
+        }
+    }
+    const NETWORK: [&str; 11] =
+        ["nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "afs", "glusterfs", "fuse.sshfs", "fuse.glusterfs"];
+    Ok(best.map(|(_, kind)| kind).filter(|kind| NETWORK.contains(kind)).map(str::to_owned))
+}
+
+/// Waits until what a folder holds, by name, is on the disk.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn sync_names(folder: &Path) -> Result<()> {
+    atomic::sync_folder(&folder.join("name"))
 }
 
 #[cfg(test)]

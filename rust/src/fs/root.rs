@@ -214,6 +214,16 @@ impl Root {
         renamed.map_err(|e| Error::io("rename", Some(&self.path.join(from)), e))
     }
 
+    /// Renames within the root to a name that nothing has.
+    ///
+    /// # Errors
+    /// [`Rule::TargetExists`]; the rules of names; [`Error::Io`].
+    pub fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
+        // Unix would replace an empty folder. Whoever renames to one name at a time holds a lock.
+        super::absent(&self.path.join(to))?;
+        self.rename(from, to)
+    }
+
     /// Sets times, as exactly as the file system keeps them; `None` leaves one as it is.
     ///
     /// # Errors

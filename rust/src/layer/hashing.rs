@@ -14,7 +14,7 @@ const CHUNK: usize = 256 << 10;
 const BUFFERS: usize = 4;
 
 /// The digest of what it is given.
-pub(super) struct Hasher {
+pub(crate) struct Hasher {
     current: Vec<u8>,
     full: Option<SyncSender<Vec<u8>>>,
     free: Receiver<Vec<u8>>,

@@ -19,6 +19,7 @@ mod symlink;
 mod verify;
 
 pub use extract::extract;
+pub(crate) use hashing::Hasher;
 pub use pack::{DEFAULT_SD_DIR, DEFAULT_SD_FILE, PackOptions, pack};
 pub use report::{LayerReport, Problem, Progress};
 pub use sidecar::sidecar_path;

@@ -68,7 +68,7 @@ impl Progress {
     }
 
     /// `done` bytes are done.
-    pub(super) fn at(&self, done: u64) -> Result<()> {
+    pub(crate) fn at(&self, done: u64) -> Result<()> {
         let mut inner = self.inner();
         inner.done = done;
         if done < inner.next {
@@ -90,7 +90,7 @@ impl Progress {
     }
 
     /// The work is done.
-    pub(super) fn finish(&self, done: u64) -> Result<()> {
+    pub(crate) fn finish(&self, done: u64) -> Result<()> {
         let mut inner = self.inner();
         inner.done = done;
         inner.total = Some(done);

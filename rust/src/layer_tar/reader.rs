@@ -95,11 +95,17 @@ pub struct Found {
     pub has_data: bool,
     /// The unnamed data first (empty where there is none), then the named streams.
     pub places: Vec<DataPlace>,
+    /// Offset of its first header block: where [`LayerReader::starting_in`] finds it again.
+    pub position: u64,
+    /// Bytes of the global records that apply to it, of [`LayerReader::global_records`].
+    pub globals: u64,
 }
 
 struct Pending {
     decoded: Decoded,
     place: DataPlace,
+    position: u64,
+    globals: u64,
 }
 
 /// Reads the entries of an uncompressed layer tar.
@@ -142,6 +148,23 @@ impl LayerReader {
     pub fn new(source: Source, policy: Policy, limits: &Limits) -> Result<Self> {
         let tar = tar::Reader::new(source, limits)?;
         Ok(LayerReader { tar, policy, limits: limits.clone(), pending: None, current: None, zeros: vec![0; 64 << 10] })
+    }
+
+    /// A reader in the middle of a tar: at the first header block of a member, with the global records before it. Its
+    /// offsets count from there.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] for records that are none.
+    pub fn starting_in(source: Source, global_records: &[u8], policy: Policy, limits: &Limits) -> Result<Self> {
+        let mut reader = Self::new(source, policy, limits)?;
+        reader.tar.set_global_records(global_records)?;
+        Ok(reader)
+    }
+
+    /// The global records so far, as their headers have them.
+    #[must_use]
+    pub fn global_records(&self) -> &[u8] {
+        self.tar.global_records()
     }
 
     /// Offset in the tar of the next byte.
@@ -192,7 +215,7 @@ impl LayerReader {
     /// # Errors
     /// [`Error::Format`], [`Error::Limit`], [`Error::Refused`], [`Error::Io`].
     pub fn next_found(&mut self) -> Result<Option<Found>> {
-        let Some(Pending { decoded, place }) = self.next_pending()? else { return Ok(None) };
+        let Some(Pending { decoded, place, position, globals }) = self.next_pending()? else { return Ok(None) };
         let mut places = vec![place];
         let mut streams = Vec::new();
         loop {
@@ -214,7 +237,7 @@ impl LayerReader {
             places.push(DataPlace::of(member));
         }
         let (entry, has_data) = decoded.complete(streams, &self.limits)?;
-        Ok(Some(Found { entry, has_data, places }))
+        Ok(Some(Found { entry, has_data, places, position, globals }))
     }
 
     /// The next entry, over data that was not read. On a forward-only source its named streams are not known yet.
@@ -224,7 +247,7 @@ impl LayerReader {
     pub fn next_entry(&mut self) -> Result<Option<LayerEntry>> {
         while self.next_part()?.is_some() {}
         self.current = None;
-        let Some(Pending { decoded, place }) = self.next_pending()? else { return Ok(None) };
+        let Some(Pending { decoded, place, .. }) = self.next_pending()? else { return Ok(None) };
         let (entry, has_data) = decoded.partial(&self.limits)?;
         let ranges = place.sparse.as_deref().map(|ranges| ranges.iter().map(|(range, _)| *range).collect());
         self.current = Some(Current {
@@ -306,7 +329,8 @@ impl LayerReader {
     fn decode_member(&self) -> Result<Pending> {
         let member = self.tar.member();
         let decoded = decode::decode(member, &self.policy, &self.limits)?;
-        Ok(Pending { decoded, place: DataPlace::of(member) })
+        let (position, globals) = (member.position, member.globals);
+        Ok(Pending { decoded, place: DataPlace::of(member), position, globals })
     }
 }
 

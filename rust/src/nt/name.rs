@@ -87,6 +87,19 @@ pub fn fold(units: &[u16]) -> Vec<u16> {
     units.iter().map(|unit| upcase(*unit)).collect()
 }
 
+/// A path in WTF-8 with the case folded: equal for paths that NTFS takes for one. `None` where it is not WTF-8.
+///
+/// ```
+/// assert_eq!(winlayers::nt::name::fold_wtf8("Files/straße".as_bytes()), Some("FILES/STRAßE".into()));
+/// ```
+#[must_use]
+pub fn fold_wtf8(path: &[u8]) -> Option<Vec<u8>> {
+    if path.is_ascii() {
+        return Some(path.to_ascii_uppercase());
+    }
+    utf16_from_wtf8(path).map(|units| wtf8_from_utf16(&fold(&units)))
+}
+
 /// Why Win32 would not take a name as it stands, though NT does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Win32Trouble {

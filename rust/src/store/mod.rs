@@ -1,5 +1,298 @@
-//! The layer store: what Docker's Windows graph driver did.
+//! The layer store: what Docker's Windows graph driver did, one file a verb.
+//!
+//! A [`LayerStore`] is a folder, its home, with a folder for each layer. What the system must do goes through a
+//! [`Backend`]; chains, counts, locks and undo are here. Each change is written down before it is made: whoever opens a
+//! store after a crash finishes it, or undoes it.
 
+mod apply_diff;
+mod changes;
+mod check;
+mod create;
+mod custom_images;
+mod diff;
 mod id;
+mod info;
+mod metadata;
+mod mounts;
+mod recover;
+mod remove;
+mod state;
+#[cfg(test)]
+mod tests;
 
+use crate::backend::Backend;
+use crate::backend::portable::Portable;
+use crate::error::{Error, Result, StoreFault};
+use crate::fs::{self, Lock, Root};
+use crate::limits::Limits;
+use state::{Stage, State};
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
+
+pub use check::Finding;
+pub use custom_images::CustomImageInfo;
+pub use diff::DiffStream;
 pub use id::LayerId;
+pub use info::LayerInfo;
+pub use mounts::Mount;
+pub(crate) use state::{escaped, sql};
+
+/// The graph drivers of the reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Driver {
+    /// Flavour 1: layers are seen through the filter.
+    #[default]
+    WindowsFilter,
+    /// Flavour 0: differencing disks.
+    WindowsDiff,
+}
+
+impl Driver {
+    /// The name it is registered by: `windowsfilter` or `windowsdiff`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Driver::WindowsFilter => "windowsfilter",
+            Driver::WindowsDiff => "windowsdiff",
+        }
+    }
+
+    /// The driver of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [Driver::WindowsFilter, Driver::WindowsDiff].into_iter().find(|driver| driver.name() == name)
+    }
+}
+
+/// How a store works.
+#[derive(Debug, Clone)]
+pub struct StoreOptions {
+    /// Whether a change waits until it is on the disk. Without, a power failure may cost the changes before it, and a
+    /// `check` is due after one; a killed process costs nothing either way.
+    pub fsync: bool,
+    /// The size of a sandbox that is made without one, in bytes; `None`: the host's.
+    pub sandbox_size: Option<u64>,
+    /// What [`LayerStore::custom_image_infos`] reads on a host without HCS, as JSON.
+    pub base_images: Option<String>,
+    /// Bounds on what is imported.
+    pub limits: Limits,
+}
+
+impl Default for StoreOptions {
+    fn default() -> Self {
+        StoreOptions { fsync: true, sandbox_size: None, base_images: None, limits: Limits::default() }
+    }
+}
+
+/// A layer store. A clone is the same store; threads and processes may share one.
+///
+/// ```
+/// use winlayers::store::{Driver, LayerStore, StoreOptions};
+///
+/// let folder = tempfile::tempdir().unwrap();
+/// let store = LayerStore::open(&folder.path().join("home"), Driver::WindowsFilter, StoreOptions::default())?;
+/// store.create("base", "")?;
+/// assert!(store.exists("BASE")?);
+/// store.create_read_write("box", "base", None)?;
+/// assert_eq!(store.remove("base").unwrap_err().code(), "has_children");
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct LayerStore(Arc<Inner>);
+
+pub(crate) struct Inner {
+    home: Root,
+    driver: Driver,
+    options: StoreOptions,
+    backend: Arc<dyn Backend>,
+    state: State,
+    read_only: bool,
+    /// Proof that this process lives, and its name.
+    owner: OnceLock<(Lock, String)>,
+}
+
+/// The store's own folder in its home.
+pub(crate) const OWN: &str = ".winlayers";
+const DATABASE: &str = ".winlayers/state.db";
+const HOLDERS: &str = ".winlayers/holders";
+const LOCKS: &str = ".winlayers/locks";
+/// Held shared by whoever changes something, alone by whoever sweeps.
+const WORK: &str = ".winlayers/work";
+
+impl LayerStore {
+    /// Opens the store in a folder on the portable backend; both are made where they are missing. What a killed process
+    /// left is finished or undone. A home that cannot be written opens for reading.
+    ///
+    /// # Errors
+    /// [`StoreFault::HomeVersion`], [`StoreFault::HomeUnsupported`]; [`Error::Io`].
+    pub fn open(home: &Path, driver: Driver, options: StoreOptions) -> Result<Self> {
+        let home = prepare_home(home)?;
+        let backend = Portable::open(home.path(), &options)?;
+        Self::with_backend(home, driver, options, Arc::new(backend))
+    }
+
+    /// Opens the store with this backend.
+    ///
+    /// # Errors
+    /// As [`LayerStore::open`].
+    pub fn open_with(home: &Path, driver: Driver, options: StoreOptions, backend: Arc<dyn Backend>) -> Result<Self> {
+        Self::with_backend(prepare_home(home)?, driver, options, backend)
+    }
+
+    fn with_backend(home: Root, driver: Driver, options: StoreOptions, backend: Arc<dyn Backend>) -> Result<Self> {
+        let read_only = match Lock::try_shared(&home.path().join(WORK)) {
+            Ok(_) => false,
+            Err(Error::Io { source, .. })
+                if matches!(
+                    source.kind(),
+                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
+                ) =>
+            {
+                true
+            }
+            Err(e) => return Err(e),
+        };
+        let state = State::open(&home.path().join(DATABASE), read_only, options.fsync)?;
+        let inner = Inner { home, driver, options, backend, state, read_only, owner: OnceLock::new() };
+        if !read_only {
+            inner.recover(false)?;
+        }
+        Ok(LayerStore(Arc::new(inner)))
+    }
+
+    /// The driver's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.0.driver.name()
+    }
+
+    /// The folder that the store is in.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        self.0.home.path()
+    }
+
+    /// Lines of a name and a value, for people.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn status(&self) -> Result<Vec<(String, String)>> {
+        let layers = self.layers()?;
+        let bytes: u64 = layers.iter().filter_map(|layer| layer.size).sum();
+        let mounted = layers.iter().filter(|layer| layer.mounted > 0).count();
+        let capabilities = self.0.backend.capabilities();
+        let lines = [
+            // What the reference says, and no more than that.
+            ("Windows", String::new()),
+            ("Backend", self.0.backend.name().to_owned()),
+            ("Sandbox size", if capabilities.sandbox_size { "yes" } else { "no" }.to_owned()),
+            ("Read-only", if self.0.read_only { "yes" } else { "no" }.to_owned()),
+            ("Layers", layers.len().to_string()),
+            ("Mounted", mounted.to_string()),
+            ("Bytes", bytes.to_string()),
+        ];
+        Ok(lines.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    }
+
+    /// Whether there is a layer of this id, or of this other id.
+    ///
+    /// # Errors
+    /// What keeps the store from finding out; the reference takes that for a no.
+    pub fn exists(&self, id: &str) -> Result<bool> {
+        let id = self.0.resolve(id)?;
+        self.0.is_there(&id)
+    }
+
+    /// The folder of a layer, whether it is there or not: the reference's metadata `dir`.
+    ///
+    /// # Errors
+    /// [`StoreFault::BadId`].
+    pub fn dir(&self, id: &str) -> Result<std::path::PathBuf> {
+        self.0.dir(&LayerId::new(id)?)
+    }
+}
+
+impl Inner {
+    /// Whether there is a whole layer.
+    fn is_there(&self, id: &LayerId) -> Result<bool> {
+        match self.state.record(id)? {
+            Some(record) if matches!(record.stage, Stage::Creating | Stage::Removing) => Ok(false),
+            _ => self.backend.layer_exists(id),
+        }
+    }
+
+    /// The resolved id of a layer that is there.
+    fn existing(&self, id: &str) -> Result<LayerId> {
+        let resolved = self.resolve(id)?;
+        if self.is_there(&resolved)? { Ok(resolved) } else { Err(not_found(id)) }
+    }
+
+    /// Refuses another parent than the recorded one; none is the recorded one.
+    fn check_parent(&self, id: &LayerId, parent: &str) -> Result<()> {
+        if parent.is_empty() {
+            return Ok(());
+        }
+        let parent = self.resolve(parent)?;
+        match self.chain(id)?.first() {
+            Some(recorded) if *recorded == parent => Ok(()),
+            recorded => {
+                let recorded = recorded.map_or_else(|| "none".to_owned(), |id| format!("\"{id}\""));
+                Err(Error::store(
+                    StoreFault::WrongParent,
+                    id.as_str(),
+                    format!("expected {recorded}, found \"{parent}\""),
+                ))
+            }
+        }
+    }
+
+    /// The lock on a layer: nobody else changes it, here or in another process.
+    fn lock(&self, id: &LayerId) -> Result<Lock> {
+        Lock::exclusive(&self.home.path().join(LOCKS).join(id.key()))
+    }
+
+    /// Nobody sweeps while this is held.
+    fn work(&self) -> Result<Lock> {
+        if self.read_only {
+            let source = std::io::ErrorKind::ReadOnlyFilesystem.into();
+            return Err(Error::io("change", Some(self.home.path()), source));
+        }
+        Lock::shared(&self.home.path().join(WORK))
+    }
+
+    /// The name by which holds and changes under way are this process's.
+    fn owner(&self) -> Result<&str> {
+        if let Some((_, name)) = self.owner.get() {
+            return Ok(name);
+        }
+        let made = fs::new_lock(&self.home.path().join(HOLDERS))?;
+        // Another thread may have been first: its file stays, and this one's goes with its lock at the next sweep.
+        Ok(&self.owner.get_or_init(|| made).1)
+    }
+}
+
+fn not_found(id: &str) -> Error {
+    Error::store(StoreFault::LayerNotFound, id, "")
+}
+
+/// Opens the folder of a store, and makes what the store has in it.
+fn prepare_home(path: &Path) -> Result<Root> {
+    let refused = |e: Error| Error::store(StoreFault::HomeUnsupported, "", e.to_string());
+    fs::create_dir_all(path).map_err(refused)?;
+    let home = Root::open(&fs::absolute(path)?)?;
+    if let Some(kind) = fs::network_file_system(home.path())? {
+        let detail = format!("{} is on {kind}: its locks do not hold between hosts", home.path().display());
+        return Err(Error::store(StoreFault::HomeUnsupported, "", detail));
+    }
+    for folder in [OWN, HOLDERS, LOCKS] {
+        match home.create_dir(Path::new(folder)) {
+            Ok(()) => {}
+            Err(Error::Refused { rule: crate::error::Rule::TargetExists, .. }) => {}
+            // A home that opens for reading has them, or has nothing to read.
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {}
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(home)
+}

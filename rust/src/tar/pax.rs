@@ -63,6 +63,10 @@ impl PaxRecords {
         }
     }
 
+    pub(super) fn raw(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(super) fn size(&self) -> u64 {
         self.bytes.len() as u64
     }

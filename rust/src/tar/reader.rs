@@ -37,6 +37,8 @@ pub struct Member {
     pub ctime: Option<Time>,
     /// PAX records: global ones first, then its own.
     pub pax: PaxRecords,
+    /// Bytes of the global records that apply to it, of those that [`Reader::global_records`] has by now.
+    pub globals: u64,
 }
 
 impl Member {
@@ -128,6 +130,20 @@ impl Reader {
             raw: Vec::new(),
             scratch: Vec::new(),
         })
+    }
+
+    /// The global records so far, as their headers have them.
+    #[must_use]
+    pub fn global_records(&self) -> &[u8] {
+        self.globals.raw()
+    }
+
+    /// Begins with global records that were read before, as for a reader that starts in the middle of an archive.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for bytes that are no records.
+    pub fn set_global_records(&mut self, records: &[u8]) -> Result<()> {
+        self.globals.parse(records, 0)
     }
 
     /// Keeps every byte that is not data: see [`Reader::take_raw`].
@@ -248,6 +264,7 @@ impl Reader {
         self.member.position = self.position();
         self.member.pax.clear();
         self.member.pax.extend(&self.globals);
+        self.member.globals = self.globals.size();
         let (mut long_name, mut long_link) = (None, None);
         loop {
             let at = self.position();
@@ -285,6 +302,7 @@ impl Reader {
                     }
                     self.member.pax.clear();
                     self.member.pax.extend(&self.globals);
+                    self.member.globals = self.globals.size();
                 }
                 typeflag::GNU_LONG_NAME => {
                     self.special(&header, at)?;

@@ -1,1 +1,326 @@
 //! Layers in plain files, on any system.
+//!
+//! A layer is a folder of the home: with `layer.tar` (the uncompressed tar as it came) and `layer.index` when it was
+//! imported, with `tree/` and `layout.db` when it is a sandbox, with neither when it is empty. What is not whole yet
+//! lies in `.winlayers/tmp`, what is being deleted in `.winlayers/trash`, and read-only views in `.winlayers/views`.
+
+mod export;
+mod import;
+pub mod index;
+pub mod layout;
+mod mount;
+pub mod scan;
+pub mod view;
+
+use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
+use crate::error::{Error, Result, Rule, StoreFault};
+use crate::fs::{Kind, Root, sync_names};
+use crate::layer::Progress;
+use crate::limits::Limits;
+use crate::store::{LayerId, StoreOptions};
+use index::Index;
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use view::View;
+
+const TAR: &str = "layer.tar";
+const INDEX: &str = "layer.index";
+const TREE: &str = "tree";
+const RECORD: &str = "layout.db";
+const TMP: &str = ".winlayers/tmp";
+const TRASH: &str = ".winlayers/trash";
+const VIEWS: &str = ".winlayers/views";
+
+/// The backend for every system.
+pub struct Portable {
+    home: Root,
+    fsync: bool,
+    limits: Limits,
+    base_images: Option<String>,
+    /// Indexes that were opened: they do not change.
+    indexes: Mutex<HashMap<String, Arc<Index>>>,
+}
+
+impl Portable {
+    /// The layers in a home.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn open(home: &Path, options: &StoreOptions) -> Result<Self> {
+        let home = Root::open(home)?;
+        for folder in [TMP, TRASH, VIEWS] {
+            match home.create_dir(Path::new(folder)) {
+                Ok(()) | Err(Error::Refused { rule: Rule::TargetExists, .. }) => {}
+                // A home that opens for reading.
+                Err(Error::Io { source, .. })
+                    if matches!(
+                        source.kind(),
+                        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
+                    ) => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(Portable {
+            home,
+            fsync: options.fsync,
+            limits: options.limits.clone(),
+            base_images: options.base_images.clone(),
+            indexes: Mutex::default(),
+        })
+    }
+
+    /// What is at a path below a layer's folder; `None` for nothing.
+    fn kind_of(&self, id: &LayerId, name: &str) -> Result<Option<Kind>> {
+        match self.home.metadata(&Path::new(id.as_str()).join(name)) {
+            Ok(metadata) => Ok(Some(metadata.kind)),
+            Err(Error::Io { source, .. })
+                if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    fn path(&self, id: &LayerId, name: &str) -> PathBuf {
+        self.home.path().join(id.as_str()).join(name)
+    }
+
+    /// The index of an imported layer; `None` where it is another kind.
+    fn index(&self, id: &LayerId) -> Result<Option<Arc<Index>>> {
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.layer_kind(id)? != LayerKind::Imported {
+            indexes.remove(id.key());
+            return Ok(None);
+        }
+        if let Some(index) = indexes.get(id.key()) {
+            return Ok(Some(Arc::clone(index)));
+        }
+        let opened = Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits);
+        let index = Arc::new(opened.map_err(|e| of_layer(id, e))?);
+        indexes.insert(id.key().to_owned(), Arc::clone(&index));
+        Ok(Some(index))
+    }
+
+    /// The merged view of layers, nearest first; those that are not imported add nothing.
+    fn view(&self, layers: &[LayerId]) -> Result<View> {
+        let indexes = layers.iter().filter_map(|id| self.index(id).transpose()).collect::<Result<Vec<_>>>()?;
+        Ok(View::new(indexes))
+    }
+
+    /// A new folder for what is not whole yet; it goes when it is dropped.
+    fn staging(&self) -> Result<Staging> {
+        Staging::new(&self.home.path().join(TMP))
+    }
+
+    /// Moves a folder or file of the home out of sight, in one step, and deletes it.
+    fn discard(&self, path: &Path) -> Result<()> {
+        let staging = Staging::new(&self.home.path().join(TRASH))?;
+        let aside = staging.relative(&self.home)?.join("gone");
+        self.home.rename(path, &aside)?;
+        if self.fsync {
+            sync_names(self.home.path().join(path).parent().expect("it is below the home"))?;
+        }
+        staging.remove()
+    }
+}
+
+/// Says in which layer an error happened, where the error has room for it.
+fn of_layer(id: &LayerId, error: Error) -> Error {
+    match error {
+        Error::Store { fault, layer, detail } if layer.is_empty() => Error::store(fault, id.as_str(), detail),
+        other => other,
+    }
+}
+
+impl Backend for Portable {
+    fn name(&self) -> &'static str {
+        "portable"
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        Capabilities { exports_prepared: true, sandbox_size: false }
+    }
+
+    fn layer_exists(&self, id: &LayerId) -> Result<bool> {
+        Ok(self.kind_of(id, "")? == Some(Kind::Directory))
+    }
+
+    fn layer_kind(&self, id: &LayerId) -> Result<LayerKind> {
+        if self.kind_of(id, INDEX)?.is_some() {
+            return Ok(LayerKind::Imported);
+        }
+        if self.kind_of(id, RECORD)?.is_some() || self.kind_of(id, TREE)?.is_some() {
+            return Ok(LayerKind::Sandbox);
+        }
+        if self.layer_exists(id)? {
+            return Ok(LayerKind::Empty);
+        }
+        Err(Error::store(StoreFault::LayerNotFound, id.as_str(), ""))
+    }
+
+    fn layers(&self) -> Result<Vec<LayerId>> {
+        let mut layers = Vec::new();
+        for name in self.home.list(Path::new(""))? {
+            let Some(id) = name.to_str().and_then(|name| LayerId::new(name).ok()) else { continue };
+            if id.as_str() == name && self.layer_exists(&id)? {
+                layers.push(id);
+            }
+        }
+        Ok(layers)
+    }
+
+    fn layer_path(&self, id: &LayerId) -> Result<PathBuf> {
+        Ok(self.home.path().join(id.as_str()))
+    }
+
+    fn create_layer(&self, id: &LayerId, _parent: Option<&LayerId>) -> Result<()> {
+        let staging = self.staging()?;
+        staging.settle(&self.home, id.as_str(), self.fsync)
+    }
+
+    fn create_sandbox_layer(&self, id: &LayerId, _chain: &[LayerId]) -> Result<()> {
+        let staging = self.staging()?;
+        let mark = staging.root()?.create_file(Path::new(RECORD))?;
+        if self.fsync {
+            mark.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
+        }
+        staging.settle(&self.home, id.as_str(), self.fsync)
+    }
+
+    fn expand_sandbox_size(&self, _id: &LayerId, _size: u64) -> Result<()> {
+        Err(Error::Unsupported {
+            operation: "a size for a sandbox".into(),
+            reason: "a folder has none; use a file system with quotas below the store".into(),
+        })
+    }
+
+    fn destroy_layer(&self, id: &LayerId) -> Result<()> {
+        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
+        self.remove_view(id)?;
+        self.discard(Path::new(id.as_str()))
+    }
+
+    fn activate_layer(&self, _id: &LayerId) -> Result<()> {
+        Ok(())
+    }
+
+    fn deactivate_layer(&self, id: &LayerId) -> Result<()> {
+        self.remove_view(id)
+    }
+
+    fn prepare_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<()> {
+        self.lay_out(id, chain)
+    }
+
+    fn unprepare_layer(&self, _id: &LayerId) -> Result<()> {
+        Ok(())
+    }
+
+    fn layer_mount_path(&self, id: &LayerId) -> Result<Option<PathBuf>> {
+        self.laid_out(id)
+    }
+
+    fn import_layer(
+        &self,
+        id: &LayerId,
+        _chain: &[LayerId],
+        tar: Box<dyn Read + Send>,
+        progress: Progress,
+    ) -> Result<Imported> {
+        self.import(id, tar, progress)
+    }
+
+    fn export_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export> {
+        self.export(id, chain)
+    }
+
+    fn layer_changes(
+        &self,
+        id: &LayerId,
+        chain: &[LayerId],
+        visit: &mut dyn FnMut(Change) -> Result<()>,
+    ) -> Result<()> {
+        self.changes(id, chain, visit)
+    }
+
+    fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
+        self.open_file(id, name)
+    }
+
+    fn imported(&self, id: &LayerId) -> Result<Option<Imported>> {
+        self.recorded_import(id)
+    }
+
+    fn check_layer(&self, id: &LayerId, repair: bool, problem: &mut dyn FnMut(&'static str, String)) -> Result<()> {
+        self.check(id, repair, problem)
+    }
+
+    fn sweep(&self) -> Result<()> {
+        for folder in [TMP, TRASH] {
+            for name in self.home.list(Path::new(folder))? {
+                let path = Path::new(folder).join(name);
+                match self.home.metadata(&path)?.kind {
+                    Kind::Directory => self.home.remove_tree(&path)?,
+                    _ => self.home.remove_file(&path)?,
+                }
+            }
+        }
+        // What a killed import moved in before the index that would have made it count.
+        for id in self.layers()? {
+            if self.kind_of(&id, INDEX)?.is_none() && self.kind_of(&id, TAR)?.is_some() {
+                self.home.remove_file(&Path::new(id.as_str()).join(TAR))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shared_base_images(&self) -> Result<String> {
+        Ok(self.base_images.clone().unwrap_or_else(|| "{\"Images\":[]}".to_owned()))
+    }
+}
+
+/// A folder for what is not whole yet, or not any more; it goes with all that is in it when it is dropped.
+struct Staging(Option<tempfile::TempDir>);
+
+impl Staging {
+    fn new(folder: &Path) -> Result<Self> {
+        let made = tempfile::Builder::new().prefix("").tempdir_in(folder);
+        Ok(Staging(Some(made.map_err(|e| Error::io("create a folder in", Some(folder), e))?)))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.as_ref().expect("taken at its end only").path()
+    }
+
+    fn root(&self) -> Result<Root> {
+        Root::open(self.path())
+    }
+
+    /// Its path below the home.
+    fn relative(&self, home: &Root) -> Result<PathBuf> {
+        let below = self.path().strip_prefix(home.path());
+        Ok(below.map_err(|_| Error::io("find", Some(self.path()), std::io::ErrorKind::NotFound.into()))?.to_path_buf())
+    }
+
+    /// Becomes a folder of the home, in one step.
+    fn settle(mut self, home: &Root, name: &str, fsync: bool) -> Result<()> {
+        if fsync {
+            sync_names(self.path())?;
+        }
+        crate::fs::make_accessible(self.path())?;
+        home.rename_new(&self.relative(home)?, Path::new(name))?;
+        // Its old name is gone: nothing to remove any more.
+        let _ = self.0.take().map(tempfile::TempDir::keep);
+        if fsync { sync_names(home.path()) } else { Ok(()) }
+    }
+
+    /// Deletes it now, and tells what cannot be deleted, which stays to be swept.
+    fn remove(mut self) -> Result<()> {
+        let Some(folder) = self.0.take() else { return Ok(()) };
+        let path = folder.keep();
+        crate::fs::remove_tree(&path)
+    }
+}

@@ -1,0 +1,238 @@
+//! What a layer has above its chain: as a tar, as changes, file by file.
+
+use super::index::{Index, join, split};
+use super::view::View;
+use super::{Portable, RECORD, TAR, TREE, scan};
+use crate::backend::{Backend, Change, ChangeKind, Export, LayerKind, What};
+use crate::error::{Error, Result, display_name};
+use crate::layer_tar::{EntryKind, Found, whiteout};
+use crate::nt::name::fold_wtf8;
+use crate::store::LayerId;
+use std::io::{self, Cursor, Read, Write};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+impl Portable {
+    pub(super) fn export(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export> {
+        match self.layer_kind(id)? {
+            LayerKind::Imported => {
+                let tar = self.home.open_file(&Path::new(id.as_str()).join(TAR))?;
+                Ok(Export { tar: Box::new(tar), live: false })
+            }
+            LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
+                let (tree, record) = (self.path(id, TREE), self.path(id, RECORD));
+                let (view, limits) = (self.view(chain)?, self.limits.clone());
+                let write = move |sink: Sender| scan::export(&tree, &record, &view, sink, &limits).map(drop);
+                Ok(Export { tar: Box::new(Piped::start(write)?), live: true })
+            }
+            // Nothing was ever written to it.
+            LayerKind::Sandbox | LayerKind::Empty => {
+                Ok(Export { tar: Box::new(Cursor::new(vec![0; 2 * crate::tar::BLOCK])), live: false })
+            }
+        }
+    }
+
+    pub(super) fn changes(
+        &self,
+        id: &LayerId,
+        chain: &[LayerId],
+        visit: &mut dyn FnMut(Change) -> Result<()>,
+    ) -> Result<()> {
+        let below = self.view(chain)?;
+        match self.layer_kind(id)? {
+            LayerKind::Imported => {
+                let index = self.index(id)?.expect("it is an imported one");
+                let mut reader = index.reader()?;
+                while let Some(found) = reader.next_found()? {
+                    imported_change(&index, &found, &below, visit)?;
+                }
+                Ok(())
+            }
+            LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
+                scan::changes(&self.path(id, TREE), &self.path(id, RECORD), &below, visit)
+            }
+            LayerKind::Sandbox | LayerKind::Empty => Ok(()),
+        }
+    }
+
+    pub(super) fn open_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
+        let missing = || {
+            let path = Path::new(id.as_str()).join(display_name(name));
+            Error::io("open", Some(&path), io::ErrorKind::NotFound.into())
+        };
+        let Some(index) = self.index(id)? else { return Err(missing()) };
+        // A named stream is a member of its own.
+        let (owner, stream) = match name.iter().rposition(|byte| *byte == b':') {
+            Some(at) if !name[at..].contains(&b'/') => (&name[..at], Some(&name[at + 1..])),
+            _ => (name, None),
+        };
+        let key = fold_wtf8(owner.strip_suffix(b"/").unwrap_or(owner)).ok_or_else(missing)?;
+        let row = index.get(&key)?.ok_or_else(missing)?;
+        Ok(Box::new(index.open_row(&row, stream)?))
+    }
+}
+
+/// What a member of an imported layer does to the layers below; nothing for one that is as it was.
+fn imported_change(
+    index: &Index,
+    found: &Found,
+    below: &View,
+    visit: &mut dyn FnMut(Change) -> Result<()>,
+) -> Result<()> {
+    let entry = &found.entry;
+    let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+    let change = |path: &[u8], kind, what, size| Change { path: path.to_vec(), kind, what, size };
+    if entry.kind == EntryKind::Whiteout {
+        let (folder, name) = split(path);
+        if name == whiteout::OPAQUE {
+            let Some(folder) = below.find(folder)? else { return Ok(()) };
+            for child in below.children(&folder)? {
+                visit(change(&child.path, ChangeKind::Delete, What::default(), 0))?;
+            }
+            return Ok(());
+        }
+        return match below.find(&join(folder, &name[whiteout::PREFIX.len()..]))? {
+            Some(hidden) => visit(change(&hidden.path, ChangeKind::Delete, What::default(), 0)),
+            None => Ok(()),
+        };
+    }
+    let size = if entry.kind == EntryKind::File { entry.size } else { 0 };
+    let Some(node) = below.find(path)? else {
+        return visit(change(path, ChangeKind::Add, What::default(), size));
+    };
+    let mut what = differences(found, &below.entry(&node)?);
+    let data_differs = match (entry.kind, node.kind) {
+        (EntryKind::File, EntryKind::File) if entry.size == node.size => {
+            !same_bytes(&mut index.open_found(found, None)?, &mut below.open(&node, None)?)?
+        }
+        (EntryKind::File, _) | (_, EntryKind::File) => true,
+        _ => false,
+    };
+    if data_differs {
+        what |= What::DATA;
+    }
+    // A directory that is as it was is listed for what lies in it.
+    if what.is_empty() { Ok(()) } else { visit(change(path, ChangeKind::Modify, what, size)) }
+}
+
+/// What differs between two entries, apart from data that would have to be read.
+pub(super) fn differences(new: &Found, old: &Found) -> What {
+    let (a, b) = (&new.entry, &old.entry);
+    let mut what = What::default();
+    let mut note = |differs: bool, side: What| {
+        if differs {
+            what |= side;
+        }
+    };
+    note(a.reparse_point != b.reparse_point || a.kind != b.kind, What::DATA);
+    note(a.basic_info.attributes != b.basic_info.attributes, What::ATTRIBUTES);
+    note(a.extended_attributes != b.extended_attributes, What::ATTRIBUTES);
+    note(a.security_descriptor != b.security_descriptor, What::SECURITY);
+    let times = |info: &crate::nt::basic_info::BasicInfo| {
+        (info.creation_time, info.last_access_time, info.last_write_time, info.change_time)
+    };
+    note(times(&a.basic_info) != times(&b.basic_info), What::TIMES);
+    note(a.streams != b.streams, What::STREAMS);
+    note(a.link_name != b.link_name, What::LINKS);
+    what
+}
+
+/// Whether two readers give the same bytes.
+pub(super) fn same_bytes(a: &mut dyn Read, b: &mut dyn Read) -> Result<bool> {
+    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
+    loop {
+        let (n, m) = (fill(a, &mut left)?, fill(b, &mut right)?);
+        if left[..n] != right[..m] {
+            return Ok(false);
+        }
+        if n == 0 {
+            return Ok(true);
+        }
+    }
+}
+
+fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match from.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(crate::tar::from_io(e)),
+        }
+    }
+    Ok(filled)
+}
+
+/// What a thread writes, read from the other end.
+struct Piped {
+    chunks: Option<Receiver<io::Result<Vec<u8>>>>,
+    chunk: Cursor<Vec<u8>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+/// The end that is written to, in chunks.
+struct Sender {
+    chunks: SyncSender<io::Result<Vec<u8>>>,
+    chunk: Vec<u8>,
+}
+
+const CHUNK: usize = 256 << 10;
+const CHUNKS: usize = 4;
+
+impl Piped {
+    fn start(write: impl FnOnce(Sender) -> Result<()> + Send + 'static) -> Result<Self> {
+        let (sender, chunks) = sync_channel(CHUNKS);
+        let errors = sender.clone();
+        let work = move || {
+            if let Err(error) = write(Sender { chunks: sender, chunk: Vec::with_capacity(CHUNK) }) {
+                let _ = errors.send(Err(io::Error::other(error)));
+            }
+        };
+        let thread = std::thread::Builder::new().name("winlayers-export".into()).spawn(work);
+        let thread = thread.map_err(|e| Error::io("start a thread", None, e))?;
+        Ok(Piped { chunks: Some(chunks), chunk: Cursor::default(), thread: Some(thread) })
+    }
+}
+
+impl Read for Piped {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let n = self.chunk.read(buf)?;
+            if n > 0 || buf.is_empty() {
+                return Ok(n);
+            }
+            let Some(Ok(next)) = self.chunks.as_ref().map(Receiver::recv) else { return Ok(0) };
+            self.chunk = Cursor::new(next?);
+        }
+    }
+}
+
+impl Drop for Piped {
+    /// Ends the thread: nobody listens any more.
+    fn drop(&mut self) {
+        self.chunks = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Write for Sender {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        let n = buf.len().min(CHUNK - self.chunk.len());
+        self.chunk.extend_from_slice(&buf[..n]);
+        if self.chunk.len() == CHUNK {
+            self.flush()?;
+        }
+        Ok(n)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if self.chunk.is_empty() {
+            return Ok(());
+        }
+        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
+        self.chunks.send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
+    }
+}

@@ -1,0 +1,187 @@
+//! A tar that comes in: its bytes are kept once, beside an index of them.
+
+use super::index::{Index, Summary};
+use super::{INDEX, Portable, TAR};
+use crate::backend::{Imported, LayerKind};
+use crate::error::{Error, Limit, Result};
+use crate::fs::sync_names;
+use crate::layer::{Hasher, Progress};
+use crate::store::LayerId;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// Bytes that are read, hashed and written at a time.
+const CHUNK: usize = 256 << 10;
+
+impl Portable {
+    pub(super) fn import(&self, id: &LayerId, tar: Box<dyn Read + Send>, progress: Progress) -> Result<Imported> {
+        let staging = self.staging()?;
+        let root = staging.root()?;
+        let file = Arc::new(root.create_file(Path::new(TAR))?);
+        let (diff_id, size) = self.take_in(tar, &file, &progress)?;
+        let path = staging.path().join(INDEX);
+        let Summary { entries, data } = Index::build(file.clone(), &path, &diff_id, &self.limits)?;
+        if self.fsync {
+            file.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
+            let index = root.open_file(Path::new(INDEX))?;
+            index.sync_all().map_err(|e| Error::io("sync", Some(&path), e))?;
+        }
+        if !self.layer_exists_here(id)? {
+            staging.settle(&self.home, id.as_str(), self.fsync)?;
+        } else {
+            let (from, to) = (staging.relative(&self.home)?, Path::new(id.as_str()));
+            self.home.rename(&from.join(TAR), &to.join(TAR))?;
+            if self.fsync {
+                sync_names(&self.path(id, ""))?;
+            }
+            // From here on the layer is filled.
+            self.home.rename(&from.join(INDEX), &to.join(INDEX))?;
+            if self.fsync {
+                sync_names(&self.path(id, ""))?;
+            }
+        }
+        Ok(Imported { diff_id, size, entries, data })
+    }
+
+    fn layer_exists_here(&self, id: &LayerId) -> Result<bool> {
+        use crate::backend::Backend;
+        self.layer_exists(id)
+    }
+
+    /// Copies a tar into a file while a thread hashes it.
+    fn take_in(&self, mut tar: Box<dyn Read + Send>, mut file: &File, progress: &Progress) -> Result<(String, u64)> {
+        let mut hasher = Hasher::start()?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let mut filled = 0;
+            while filled < CHUNK {
+                match tar.read(&mut chunk[filled..]) {
+                    Ok(0) => break,
+                    Ok(n) => filled += n,
+                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+                    Err(e) => return Err(crate::tar::from_io(e)),
+                }
+            }
+            if filled == 0 {
+                break;
+            }
+            hasher.update(&chunk[..filled]);
+            self.limits.check(Limit::TotalBytes, hasher.size())?;
+            file.write_all(&chunk[..filled]).map_err(|e| Error::io("write", Some(self.home.path()), e))?;
+            progress.at(hasher.size())?;
+        }
+        let size = hasher.size();
+        progress.finish(size)?;
+        Ok((hasher.finish(), size))
+    }
+
+    pub(super) fn recorded_import(&self, id: &LayerId) -> Result<Option<Imported>> {
+        Ok(self.index(id)?.map(|index| index.imported()))
+    }
+
+    pub(super) fn check(
+        &self,
+        id: &LayerId,
+        repair: bool,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<()> {
+        use crate::backend::Backend;
+        match self.layer_kind(id)? {
+            LayerKind::Empty => return Ok(()),
+            LayerKind::Sandbox => return Ok(()),
+            LayerKind::Imported => {}
+        }
+        let tar = match self.home.open_file(&Path::new(id.as_str()).join(TAR)) {
+            Ok(tar) => Arc::new(tar),
+            Err(error) => {
+                problem("layer_damaged", format!("its tar cannot be read: {error}"));
+                return Ok(());
+            }
+        };
+        let mut hasher = Hasher::start()?;
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let n = (&*tar).read(&mut chunk).map_err(|e| Error::io("read", Some(&self.path(id, TAR)), e))?;
+            if n == 0 {
+                break;
+            }
+            hasher.update(&chunk[..n]);
+        }
+        let (size, diff_id) = (hasher.size(), hasher.finish());
+        let claimed = Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits);
+        match claimed.map(|index| index.imported()) {
+            Ok(claimed) if claimed.diff_id != diff_id => {
+                // The digest says which bytes it had: no index can be made of other ones.
+                let message = format!("expected {} in {}, found {diff_id}, {size} bytes", claimed.diff_id, TAR);
+                problem("integrity", message);
+                return Ok(());
+            }
+            Ok(claimed) => {
+                if self.index_differs(&tar, &claimed, &self.path(id, INDEX), problem)? && repair {
+                    self.rebuild(id, tar, &diff_id)?;
+                }
+            }
+            Err(error) => {
+                problem("index_damaged", error.to_string());
+                if repair && let Err(error) = self.rebuild(id, tar, &diff_id) {
+                    problem("layer_damaged", error.to_string());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an index made anew has other rows.
+    fn index_differs(
+        &self,
+        tar: &Arc<File>,
+        claimed: &Imported,
+        index: &Path,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<bool> {
+        let staging = self.staging_if_writable()?;
+        let Some(staging) = staging else { return Ok(false) };
+        let anew = staging.path().join(INDEX);
+        if let Err(error) = Index::build(Arc::clone(tar), &anew, &claimed.diff_id, &self.limits) {
+            problem("layer_damaged", error.to_string());
+            return Ok(false);
+        }
+        let same = Index::same_rows(index, &anew);
+        if !matches!(same, Ok(true)) {
+            problem("index_damaged", "it does not say what is in the tar".into());
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
+    fn staging_if_writable(&self) -> Result<Option<super::Staging>> {
+        match self.staging() {
+            Ok(staging) => Ok(Some(staging)),
+            Err(Error::Io { source, .. })
+                if matches!(
+                    source.kind(),
+                    std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
+                ) =>
+            {
+                Ok(None)
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes the index of a layer anew, in one step.
+    fn rebuild(&self, id: &LayerId, tar: Arc<File>, diff_id: &str) -> Result<()> {
+        let staging = self.staging()?;
+        Index::build(tar, &staging.path().join(INDEX), diff_id, &self.limits)?;
+        if self.fsync {
+            let index = staging.root()?.open_file(Path::new(INDEX))?;
+            index.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
+        }
+        let from = staging.relative(&self.home)?.join(INDEX);
+        self.home.rename(&from, &Path::new(id.as_str()).join(INDEX))?;
+        self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id.key());
+        if self.fsync { sync_names(&self.path(id, "")) } else { Ok(()) }
+    }
+}

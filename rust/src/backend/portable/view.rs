@@ -1,0 +1,249 @@
+//! Layers seen as one: what a container would see, the nearest layer on top.
+
+use super::index::{Data, Index, Row, What, join};
+use crate::error::{Error, Format, Result, Rule, display_name};
+use crate::layer_tar::{EntryKind, Found};
+use crate::nt::name::fold_wtf8;
+use std::collections::BTreeMap;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+/// The merged view of a chain of layers, nearest first. Whiteouts, opaque directories and anything but a directory hide
+/// what is below; names are equal without case; a directory has the name that the lowest layer gives it, and the
+/// metadata of the nearest layer that lists it.
+///
+/// ```
+/// use winlayers::backend::portable::view::View;
+/// let view = View::new(Vec::new());
+/// assert!(view.find(b"Files/Windows")?.is_none());
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+#[derive(Clone)]
+pub struct View {
+    layers: Vec<Arc<Index>>,
+}
+
+/// Something that a view has.
+#[derive(Debug, Clone)]
+pub struct Node {
+    /// Its path, as the layers spell it.
+    pub path: Vec<u8>,
+    /// Its path, folded.
+    pub key: Vec<u8>,
+    /// What it is: never a whiteout.
+    pub kind: EntryKind,
+    /// Bytes of unnamed data; 0 for a hard link, whose data is that of [`View::data`].
+    pub size: u64,
+    /// The layer that tells of it, and where; for a directory the nearest that lists it, or the nearest that has it.
+    layer: usize,
+    row: Row,
+    /// The layers that have something in the directory, nearest first.
+    within: Vec<usize>,
+}
+
+impl Node {
+    /// The last component of its path.
+    #[must_use]
+    pub fn name(&self) -> &[u8] {
+        super::index::split(&self.path).1
+    }
+
+    /// What is equal for names of one file and of no other: the layer that holds it, counted from the lowest, and the
+    /// place in its tar. Ask the node that [`View::data`] gives.
+    #[must_use]
+    pub fn identity(&self, view: &View) -> (usize, Option<u64>) {
+        (view.layers.len() - self.layer, self.row.place)
+    }
+}
+
+/// How long a chain of hard links may be: tools link to a file, not to a link.
+const LINKS: usize = 64;
+
+impl View {
+    /// The view of these layers, nearest first.
+    #[must_use]
+    pub fn new(layers: Vec<Arc<Index>>) -> Self {
+        View { layers }
+    }
+
+    /// What is at a path, whatever the case of its letters; a slash at its end does not count.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with [`Rule::NameNotUnicode`]; what reading the indexes gives.
+    pub fn find(&self, path: &[u8]) -> Result<Option<Node>> {
+        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let Some(key) = fold_wtf8(path) else {
+            return Err(Error::refused(Rule::NameNotUnicode, display_name(path)));
+        };
+        self.find_below(0, &key)
+    }
+
+    /// What layers from `first` on have at a folded path.
+    fn find_below(&self, first: usize, key: &[u8]) -> Result<Option<Node>> {
+        let mut folder = Vec::new();
+        let mut path = Vec::new();
+        let mut layers: Vec<usize> = (first..self.layers.len()).collect();
+        let mut parts = key.split(|byte| *byte == b'/').peekable();
+        while let Some(part) = parts.next() {
+            let mut merge = Merge::default();
+            for &layer in &layers {
+                if let Some(row) = self.layers[layer].get_in(&folder, part)? {
+                    merge.add(layer, row);
+                }
+                if merge.closed {
+                    break;
+                }
+            }
+            let Some(node) = merge.node(&path, &folder) else { return Ok(None) };
+            if parts.peek().is_none() {
+                return Ok(Some(node));
+            }
+            (folder, path, layers) = (node.key, node.path, node.within);
+        }
+        Ok(None)
+    }
+
+    /// `Files`, `Hives` and `UtilityVM`, as far as there are such.
+    ///
+    /// # Errors
+    /// What reading the indexes gives.
+    pub fn roots(&self) -> Result<Vec<Node>> {
+        self.merged(&[], &[], &(0..self.layers.len()).collect::<Vec<_>>())
+    }
+
+    /// What is in a directory, in the order of the folded names; nothing for what is none.
+    ///
+    /// # Errors
+    /// What reading the indexes gives.
+    pub fn children(&self, node: &Node) -> Result<Vec<Node>> {
+        self.merged(&node.path, &node.key, &node.within)
+    }
+
+    fn merged(&self, path: &[u8], key: &[u8], layers: &[usize]) -> Result<Vec<Node>> {
+        let mut names: BTreeMap<Vec<u8>, Merge> = BTreeMap::new();
+        for &layer in layers {
+            for row in self.layers[layer].children(key)? {
+                names.entry(row.key.clone()).or_default().add(layer, row);
+            }
+        }
+        Ok(names.into_values().filter_map(|merge| merge.node(path, key)).collect())
+    }
+
+    /// The entry with its metadata. A directory that no layer lists has none.
+    ///
+    /// # Errors
+    /// Those of reading a layer tar.
+    pub fn entry(&self, node: &Node) -> Result<Found> {
+        self.layers[node.layer].entry(&node.row)
+    }
+
+    /// The node whose data this one has: itself, or what a hard link leads to, in the layer of the link or below.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a link that leads nowhere, to no file, or in a circle, with both names.
+    pub fn data(&self, node: &Node) -> Result<Node> {
+        let mut at = node.clone();
+        for _ in 0..LINKS {
+            if at.kind != EntryKind::HardLink {
+                return Ok(at);
+            }
+            let target = at.row.link.clone().unwrap_or_default();
+            let wrong = |found: &str| {
+                let found = format!("\"{}\", {found}", display_name(&target));
+                let expected = "a file in the same layer or below";
+                Err(Error::format(Format::LayerTar, "hard link", expected, found).in_member(&node.path))
+            };
+            at = match self.find_below(at.layer, &target)? {
+                Some(next) if next.kind == EntryKind::Directory => return wrong("a directory"),
+                Some(next) if next.key == at.key && next.layer == at.layer => return wrong("itself"),
+                Some(next) => next,
+                None => return wrong("which is not there"),
+            };
+        }
+        let found = format!("more than {LINKS} links one behind the other");
+        Err(Error::format(Format::LayerTar, "hard link", "a file at its end", found).in_member(&node.path))
+    }
+
+    /// Reads the unnamed data, or a named stream, of a file or of what a hard link leads to.
+    ///
+    /// # Errors
+    /// As [`View::data`]; [`Error::Io`] where there is no such data.
+    pub fn open(&self, node: &Node, stream: Option<&[u8]>) -> Result<Data> {
+        let node = self.data(node)?;
+        if node.kind == EntryKind::Directory && stream.is_none() {
+            let path = display_name(&node.path);
+            return Err(Error::io("open", Some(path.as_ref()), io::ErrorKind::IsADirectory.into()));
+        }
+        self.layers[node.layer].open_row(&node.row, stream)
+    }
+
+    /// All of a file's unnamed data.
+    ///
+    /// # Errors
+    /// As [`View::open`].
+    pub fn read(&self, node: &Node) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.open(node, None)?.read_to_end(&mut bytes).map_err(crate::tar::from_io)?;
+        Ok(bytes)
+    }
+}
+
+/// What layers have of one name, added nearest first.
+#[derive(Default)]
+struct Merge {
+    top: Option<(usize, Row)>,
+    /// The name that the lowest layer gives a directory.
+    path: Vec<u8>,
+    within: Vec<usize>,
+    /// Nothing of lower layers is seen.
+    closed: bool,
+}
+
+impl Merge {
+    fn add(&mut self, layer: usize, row: Row) {
+        if self.closed {
+            return;
+        }
+        self.closed = row.hides || row.opaque;
+        match row.what {
+            What::Nothing => {}
+            What::Passage => self.within.push(layer),
+            What::Entry(EntryKind::Directory) => {
+                self.within.push(layer);
+                self.path.clone_from(&row.path);
+                match &self.top {
+                    Some((_, top)) if top.place.is_some() || row.place.is_none() => {}
+                    _ => self.top = Some((layer, row)),
+                }
+            }
+            What::Entry(_) => {
+                self.closed = true;
+                if self.top.is_none() {
+                    self.path.clone_from(&row.path);
+                    self.top = Some((layer, row));
+                    self.within.clear();
+                }
+            }
+        }
+    }
+
+    /// What is to be seen of it, in a folder of this path.
+    fn node(self, folder: &[u8], folder_key: &[u8]) -> Option<Node> {
+        let (layer, row) = self.top?;
+        let What::Entry(kind) = row.what else { return None };
+        let name = super::index::split(&self.path).1;
+        Some(Node {
+            path: join(folder, name),
+            key: join(folder_key, &row.key),
+            kind,
+            size: row.size,
+            layer,
+            within: if kind == EntryKind::Directory { self.within } else { Vec::new() },
+            row,
+        })
+    }
+}
+
+#[cfg(test)]
+#[path = "view_tests.rs"]
+mod tests;

@@ -1,0 +1,78 @@
+//! A layer out of a tar.
+
+use super::state::Stage;
+use super::{LayerId, LayerStore};
+use crate::backend::{Imported, LayerKind};
+use crate::compress::Reader;
+use crate::error::{Error, Result, StoreFault};
+use crate::layer::Progress;
+use std::io::Read;
+
+impl LayerStore {
+    /// Fills an empty layer from a layer tar, plain or compressed with gzip or zstd, or makes one. `parent` is `""` for
+    /// none, or for the recorded one of a layer that is there.
+    ///
+    /// # Errors
+    /// [`StoreFault::LayerExists`] for a layer that is filled, [`StoreFault::WrongKind`] for a sandbox,
+    /// [`StoreFault::LayerInUse`] for one that is seen or that others stand on, [`StoreFault::WrongParent`]; those of
+    /// reading a layer tar, with the member. The store is as it was then.
+    pub fn apply_diff(
+        &self,
+        id: &str,
+        parent: &str,
+        source: impl Read + Send + 'static,
+        progress: Progress,
+    ) -> Result<Imported> {
+        let _work = self.0.work()?;
+        let id = self.0.spelled(LayerId::new(id)?)?;
+        let exists = self.0.is_there(&id)?;
+        let paths = if exists {
+            self.0.check_parent(&id, parent)?;
+            self.0.begin_import(&id)?;
+            self.0.chain_paths(&id)?
+        } else {
+            let parent = self.0.parent(parent)?;
+            let paths = parent.as_ref().map_or_else(|| Ok(Vec::new()), |parent| self.0.paths_above(parent))?;
+            self.0.begin(&id, parent.as_ref())?;
+            paths
+        };
+        let result = (|| {
+            let chain = paths.iter().map(|path| LayerId::new(path)).collect::<Result<Vec<_>>>()?;
+            let tar = Box::new(Reader::new(source)?);
+            let imported = self.0.backend.import_layer(&id, &chain, tar, progress)?;
+            if !exists {
+                self.0.set_chain(&id, &paths)?;
+            }
+            self.0.state.set_stage(&id, Stage::Ready, None)?;
+            Ok(imported)
+        })();
+        result.map_err(|error| {
+            if !exists {
+                return self.0.undo_create(&id, error);
+            }
+            // It was filled and cannot be said to be: that is found out when the store is opened next.
+            if self.0.backend.layer_kind(&id).is_ok_and(|kind| kind == LayerKind::Empty) {
+                let _ = self.0.state.set_stage(&id, Stage::Ready, None);
+            }
+            error
+        })
+    }
+}
+
+impl super::Inner {
+    /// Writes down that an empty layer is being filled.
+    fn begin_import(&self, id: &LayerId) -> Result<()> {
+        let _lock = self.lock(id)?;
+        self.refuse_held(id)?;
+        match self.backend.layer_kind(id)? {
+            LayerKind::Empty => {}
+            LayerKind::Imported => return Err(Error::store(StoreFault::LayerExists, id.as_str(), "it is filled")),
+            LayerKind::Sandbox => return Err(Error::store(StoreFault::WrongKind, id.as_str(), "it is a sandbox")),
+        }
+        if let Some(child) = self.state.children(id)?.first() {
+            let detail = format!("\"{child}\" stands on it already");
+            return Err(Error::store(StoreFault::LayerInUse, id.as_str(), detail));
+        }
+        self.state.set_stage(id, Stage::Importing, Some(self.owner()?))
+    }
+}

@@ -1,0 +1,41 @@
+//! What a layer changes in its chain.
+
+use super::LayerStore;
+use crate::backend::{Change, ChangeKind};
+use crate::error::Result;
+
+impl LayerStore {
+    /// Tells what a layer adds, modifies and deletes, in the order of its tar. `parent` is the recorded one, or `""`.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`]; what `visit` returned.
+    pub fn changes(&self, id: &str, parent: &str, visit: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
+        let id = self.0.existing(id)?;
+        self.0.check_parent(&id, parent)?;
+        let chain = self.0.whole_chain(&id)?;
+        if self.0.read_only {
+            return self.0.backend.layer_changes(&id, &chain, visit);
+        }
+        let _work = self.0.work()?;
+        let _lock = self.0.lock(&id)?;
+        let undo = self.0.make_exportable(&id, &chain)?;
+        let told = self.0.backend.layer_changes(&id, &chain, visit);
+        let undone = self.0.undo_exportable(&id, &chain, undo);
+        told.and(undone)
+    }
+
+    /// Bytes of file data that a layer adds or modifies. Nothing is mounted for it.
+    ///
+    /// # Errors
+    /// As [`LayerStore::changes`].
+    pub fn diff_size(&self, id: &str, parent: &str) -> Result<u64> {
+        let mut size = 0;
+        self.changes(id, parent, &mut |change| {
+            if change.kind != ChangeKind::Delete {
+                size += change.size;
+            }
+            Ok(())
+        })?;
+        Ok(size)
+    }
+}

@@ -1,0 +1,157 @@
+//! What a layer has above its parent, as a tar.
+
+use super::state::Hold;
+use super::{Inner, LayerId, LayerStore};
+use crate::backend::Export;
+use crate::error::{Error, Result};
+use std::io::{self, Read};
+
+impl LayerStore {
+    /// The uncompressed layer tar of a layer, which holds the layer until it is dropped. An imported layer gives the very
+    /// bytes that came in. `parent` is the recorded one, or `""` for it.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`], [`crate::error::StoreFault::BadChain`]. A sandbox is read while the
+    /// stream is: a file that changes meanwhile ends the stream with [`crate::error::Rule::FileChanged`].
+    pub fn diff(&self, id: &str, parent: &str) -> Result<DiffStream> {
+        let id = self.0.existing(id)?;
+        self.0.check_parent(&id, parent)?;
+        let chain = self.0.whole_chain(&id)?;
+        if self.0.read_only {
+            let tar = self.0.backend.export_layer(&id, &chain)?.tar;
+            return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: None });
+        }
+        let _work = self.0.work()?;
+        let _lock = self.0.lock(&id)?;
+        let undo = self.0.make_exportable(&id, &chain)?;
+        let export = match self.0.backend.export_layer(&id, &chain) {
+            Ok(export) => export,
+            Err(error) => {
+                let _ = self.0.undo_exportable(&id, &chain, undo);
+                return Err(error);
+            }
+        };
+        let Export { tar, live } = export;
+        let hold = if live { Hold::Export } else { Hold::Stream };
+        let held = self.0.owner().and_then(|owner| self.0.state.hold(&id, owner, hold));
+        if live && held.is_ok() {
+            return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: Some(hold) });
+        }
+        // All is in hand: the layer can be as it was already.
+        let stream = DiffStream { tar: Some(tar), store: self.clone(), id, hold: held.is_ok().then_some(hold) };
+        let undone = self.0.undo_exportable(&stream.id, &chain, undo);
+        if let Err(error) = held.and(undone) {
+            // Dropping it takes the lock that is held here.
+            drop((_lock, stream));
+            return Err(error);
+        }
+        Ok(stream)
+    }
+}
+
+/// How a layer was made ready for an export.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Undo {
+    Nothing,
+    Deactivate,
+    Prepare,
+}
+
+impl Inner {
+    /// Makes a layer active and, where the backend wants it so, not prepared. The lock on the layer is held.
+    pub(super) fn make_exportable(&self, id: &LayerId, _chain: &[LayerId]) -> Result<Undo> {
+        if self.driver == super::Driver::WindowsDiff {
+            return Ok(Undo::Nothing);
+        }
+        let (mounts, exports) = (self.state.holds(id, Hold::Mount)?, self.state.holds(id, Hold::Export)?);
+        if mounts + exports == 0 {
+            self.backend.activate_layer(id)?;
+            return Ok(Undo::Deactivate);
+        }
+        if mounts > 0 && exports == 0 && !self.backend.capabilities().exports_prepared {
+            self.backend.unprepare_layer(id)?;
+            return Ok(Undo::Prepare);
+        }
+        Ok(Undo::Nothing)
+    }
+
+    pub(super) fn undo_exportable(&self, id: &LayerId, chain: &[LayerId], undo: Undo) -> Result<()> {
+        match undo {
+            Undo::Nothing => Ok(()),
+            Undo::Deactivate => self.backend.deactivate_layer(id),
+            Undo::Prepare => self.backend.prepare_layer(id, chain),
+        }
+    }
+
+    /// Ends a live export: what it was made ready for is undone, unless others need it so.
+    fn end_export(&self, id: &LayerId, hold: Hold) -> Result<()> {
+        let _work = self.work()?;
+        let _lock = self.lock(id)?;
+        self.state.release(id, self.owner()?, hold)?;
+        if hold != Hold::Export || self.driver == super::Driver::WindowsDiff || self.state.holds(id, Hold::Export)? > 0
+        {
+            return Ok(());
+        }
+        if self.state.holds(id, Hold::Mount)? == 0 {
+            self.backend.deactivate_layer(id)
+        } else if self.backend.capabilities().exports_prepared {
+            Ok(())
+        } else {
+            self.backend.prepare_layer(id, &self.whole_chain(id)?)
+        }
+    }
+}
+
+/// The tar of a layer, read from front to end. While it is open the layer cannot be removed.
+pub struct DiffStream {
+    tar: Option<Box<dyn Read + Send>>,
+    store: LayerStore,
+    id: LayerId,
+    hold: Option<Hold>,
+}
+
+impl DiffStream {
+    /// Ends it, and tells of errors, which dropping it does not.
+    ///
+    /// # Errors
+    /// What giving the layer back gives.
+    pub fn close(mut self) -> Result<()> {
+        self.release()
+    }
+
+    fn release(&mut self) -> Result<()> {
+        self.tar = None;
+        match self.hold.take() {
+            Some(hold) => self.store.0.end_export(&self.id, hold),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Read for DiffStream {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tar {
+            Some(tar) => tar.read(buf),
+            None => Err(io::Error::other(Error::misuse(crate::error::Misuse::Closed, ""))),
+        }
+    }
+}
+
+impl Drop for DiffStream {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.release();
+    }
+}
+
+impl LayerStore {
+    /// Opens a file that a layer itself holds, by its name in the layer's tar: with [`crate::tar_split`] the tar can be
+    /// put together again.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreFault::LayerNotFound`]; [`Error::Io`] where the layer has no such file.
+    pub fn open_layer_file(&self, id: &str, name: &[u8]) -> Result<Box<dyn Read + Send>> {
+        let id = self.0.existing(id)?;
+        self.0.backend.open_layer_file(&id, name)
+    }
+}

@@ -1,0 +1,305 @@
+//! What a store knows besides its folders: who holds a layer, and what is under way.
+//!
+//! A SQLite database, `.winlayers/state.db`. It can be made anew from the folders, but for the holds.
+
+use super::id::LayerId;
+use crate::error::{Error, Result, StoreFault};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The version of the tables, in `user_version`.
+const VERSION: i64 = 1;
+/// Marks the file as ours, in `application_id`: "WLst".
+const APPLICATION: i64 = 0x574c_7374;
+
+const TABLES: &str = "
+CREATE TABLE layer (
+    key TEXT PRIMARY KEY,
+    id TEXT NOT NULL,
+    parent TEXT,
+    stage TEXT NOT NULL,
+    owner TEXT
+) STRICT;
+CREATE INDEX layer_parent ON layer (parent);
+CREATE TABLE hold (
+    key TEXT NOT NULL,
+    owner TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    count INTEGER NOT NULL,
+    PRIMARY KEY (key, owner, kind)
+) STRICT;";
+
+/// How far a layer is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stage {
+    /// It is being made, and to be destroyed when its maker dies.
+    Creating,
+    /// It is there, and being filled; empty again when its maker dies.
+    Importing,
+    /// It is there.
+    Ready,
+    /// It is being removed; whoever finds it so goes on.
+    Removing,
+}
+
+const STAGES: [(Stage, &str); 4] = [
+    (Stage::Creating, "creating"),
+    (Stage::Importing, "importing"),
+    (Stage::Ready, "ready"),
+    (Stage::Removing, "removing"),
+];
+
+impl Stage {
+    pub fn as_str(self) -> &'static str {
+        STAGES.iter().find(|(stage, _)| *stage == self).expect("all are listed").1
+    }
+}
+
+/// What is written about a layer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Record {
+    pub id: String,
+    pub parent: Option<String>,
+    pub stage: Stage,
+    pub owner: Option<String>,
+}
+
+/// Why a layer is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Hold {
+    /// Somebody sees it.
+    Mount,
+    /// It is exported, and must stay active for it.
+    Export,
+    /// A stream of it is open that needs nothing but that it stays.
+    Stream,
+}
+
+impl Hold {
+    fn as_str(self) -> &'static str {
+        match self {
+            Hold::Mount => "mount",
+            Hold::Export => "export",
+            Hold::Stream => "stream",
+        }
+    }
+}
+
+/// The owner of a hold that no process owns.
+pub(super) const NOBODY: &str = "";
+
+pub(super) struct State {
+    connection: Mutex<Connection>,
+    path: Box<str>,
+}
+
+impl State {
+    /// Opens the database, and makes it where it is missing.
+    pub fn open(path: &Path, read_only: bool, fsync: bool) -> Result<Self> {
+        let name: Box<str> = path.display().to_string().into();
+        let failed = |e| sql(&name, e);
+        let connection = if read_only {
+            // Nobody can have left a log that would have to be replayed, or it could not be replayed here.
+            let uri = format!("file:{}?immutable=1", escaped(path));
+            Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
+        } else {
+            Connection::open(path)
+        };
+        let connection = connection.map_err(failed)?;
+        connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
+        if !read_only {
+            connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
+            let synchronous = if fsync { "FULL" } else { "OFF" };
+            connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
+        }
+        let mut state = State { connection: Mutex::new(connection), path: name.clone() };
+        state.check_version(read_only)?;
+        Ok(state)
+    }
+
+    fn check_version(&mut self, read_only: bool) -> Result<()> {
+        self.transaction(|t| {
+            let pragma = |name: &str| t.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let (application, version) = (pragma("application_id")?, pragma("user_version")?);
+            if (application, version) == (0, 0) && !read_only {
+                t.execute_batch(TABLES)?;
+                t.pragma_update(None, "application_id", APPLICATION)?;
+                t.pragma_update(None, "user_version", VERSION)?;
+            } else if application != APPLICATION || version != VERSION {
+                let detail = format!("expected version {VERSION}, found {version} in {}", self.path);
+                return Ok(Err(Error::store(StoreFault::HomeVersion, "", detail)));
+            }
+            Ok(Ok(()))
+        })?
+    }
+
+    fn connection(&self) -> MutexGuard<'_, Connection> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs statements that happen all or not at all, with nobody else's between them.
+    fn transaction<T>(&self, work: impl FnOnce(&rusqlite::Transaction) -> rusqlite::Result<T>) -> Result<T> {
+        let mut connection = self.connection();
+        let failed = |e| sql(&self.path, e);
+        let behavior = if connection.is_readonly("main").map_err(failed)? {
+            rusqlite::TransactionBehavior::Deferred
+        } else {
+            rusqlite::TransactionBehavior::Immediate
+        };
+        let transaction = connection.transaction_with_behavior(behavior).map_err(failed)?;
+        let result = work(&transaction).map_err(failed)?;
+        transaction.commit().map_err(failed)?;
+        Ok(result)
+    }
+
+    fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        work(&self.connection()).map_err(|e| sql(&self.path, e))
+    }
+
+    pub fn record(&self, id: &LayerId) -> Result<Option<Record>> {
+        self.query(|c| {
+            let mut statement = c.prepare_cached("SELECT * FROM layer WHERE key = ?")?;
+            statement.query_row([id.key()], record).optional()
+        })
+    }
+
+    pub fn records(&self) -> Result<Vec<Record>> {
+        self.query(|c| c.prepare_cached("SELECT * FROM layer ORDER BY key")?.query_map([], record)?.collect())
+    }
+
+    /// Ids of the layers whose parent is this one.
+    pub fn children(&self, id: &LayerId) -> Result<Vec<String>> {
+        self.query(|c| {
+            let mut statement = c.prepare_cached("SELECT id FROM layer WHERE parent = ? ORDER BY key")?;
+            statement.query_map([id.key()], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Writes a record, in the place of one that was there.
+    pub fn put(&self, id: &LayerId, parent: Option<&LayerId>, stage: Stage, owner: Option<&str>) -> Result<()> {
+        self.transaction(|t| {
+            t.execute(
+                "INSERT INTO layer (key, id, parent, stage, owner) VALUES (?, ?, ?, ?, ?)
+                 ON CONFLICT (key) DO UPDATE SET parent = excluded.parent, stage = excluded.stage, owner = excluded.owner",
+                params![id.key(), id.as_str(), parent.map(LayerId::key), stage.as_str(), owner],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Says how far a layer is.
+    pub fn set_stage(&self, id: &LayerId, stage: Stage, owner: Option<&str>) -> Result<()> {
+        self.transaction(|t| {
+            t.execute("UPDATE layer SET stage = ?, owner = ? WHERE key = ?", params![stage.as_str(), owner, id.key()])
+                .map(drop)
+        })
+    }
+
+    /// Forgets a layer, and who held it.
+    pub fn forget(&self, id: &LayerId) -> Result<()> {
+        self.transaction(|t| {
+            t.execute("DELETE FROM layer WHERE key = ?", [id.key()])?;
+            t.execute("DELETE FROM hold WHERE key = ?", [id.key()]).map(drop)
+        })
+    }
+
+    /// How often a layer is held so, by anybody.
+    pub fn holds(&self, id: &LayerId, kind: Hold) -> Result<u64> {
+        self.query(|c| {
+            let mut statement =
+                c.prepare_cached("SELECT coalesce(sum(count), 0) FROM hold WHERE key = ? AND kind = ?")?;
+            statement.query_row(params![id.key(), kind.as_str()], |row| row.get::<_, i64>(0))
+        })
+        .map(i64::unsigned_abs)
+    }
+
+    /// How often one owner holds a layer so.
+    pub fn holds_of(&self, id: &LayerId, owner: &str, kind: Hold) -> Result<u64> {
+        self.query(|c| {
+            let mut statement = c.prepare_cached("SELECT count FROM hold WHERE key = ? AND owner = ? AND kind = ?")?;
+            statement.query_row(params![id.key(), owner, kind.as_str()], |row| row.get::<_, i64>(0)).optional()
+        })
+        .map(|count| count.unwrap_or(0).unsigned_abs())
+    }
+
+    pub fn hold(&self, id: &LayerId, owner: &str, kind: Hold) -> Result<()> {
+        self.transaction(|t| {
+            t.execute(
+                "INSERT INTO hold VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
+                params![id.key(), owner, kind.as_str()],
+            )
+            .map(drop)
+        })
+    }
+
+    /// Takes one hold back.
+    pub fn release(&self, id: &LayerId, owner: &str, kind: Hold) -> Result<()> {
+        self.transaction(|t| {
+            let which = params![id.key(), owner, kind.as_str()];
+            t.execute("UPDATE hold SET count = count - 1 WHERE key = ? AND owner = ? AND kind = ?", which)?;
+            t.execute("DELETE FROM hold WHERE count <= 0", []).map(drop)
+        })
+    }
+
+    /// Everybody who owns a hold or something under way, but nobody.
+    pub fn owners(&self) -> Result<Vec<String>> {
+        self.query(|c| {
+            let mut statement = c.prepare_cached(
+                "SELECT owner FROM hold WHERE owner <> '' UNION SELECT owner FROM layer WHERE owner IS NOT NULL",
+            )?;
+            statement.query_map([], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// The layers that an owner holds.
+    pub fn held_by(&self, owner: &str) -> Result<Vec<String>> {
+        self.query(|c| {
+            let mut statement = c.prepare_cached("SELECT DISTINCT key FROM hold WHERE owner = ?")?;
+            statement.query_map([owner], |row| row.get(0))?.collect()
+        })
+    }
+
+    /// Takes all holds of an owner on a layer back.
+    pub fn release_all(&self, id: &LayerId, owner: &str) -> Result<()> {
+        self.transaction(|t| {
+            t.execute("DELETE FROM hold WHERE key = ? AND owner = ?", params![id.key(), owner]).map(drop)
+        })
+    }
+}
+
+fn record(row: &Row) -> rusqlite::Result<Record> {
+    let stage: String = row.get("stage")?;
+    // What a later version may write is nothing that this one could undo.
+    let stage = STAGES.iter().find(|(_, word)| *word == stage).map_or(Stage::Ready, |(stage, _)| *stage);
+    Ok(Record { id: row.get("id")?, parent: row.get("parent")?, stage, owner: row.get("owner")? })
+}
+
+/// A path as SQLite's URIs have it.
+pub(crate) fn escaped(path: &Path) -> String {
+    let mut out = String::new();
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'?' | b'#' | b'%' => out.push_str(&format!("%{byte:02x}")),
+            b'\\' => out.push('/'),
+            _ => out.push(char::from(byte)),
+        }
+    }
+    out
+}
+
+/// What SQLite answers, as what the system answered or as damage.
+pub(crate) fn sql(path: &str, error: rusqlite::Error) -> Error {
+    use rusqlite::ErrorCode as Code;
+    let kind = match error.sqlite_error_code() {
+        Some(Code::DiskFull) => std::io::ErrorKind::StorageFull,
+        Some(Code::ReadOnly) => std::io::ErrorKind::ReadOnlyFilesystem,
+        Some(Code::PermissionDenied) => std::io::ErrorKind::PermissionDenied,
+        Some(Code::CannotOpen) => std::io::ErrorKind::NotFound,
+        Some(Code::DatabaseBusy | Code::DatabaseLocked) => std::io::ErrorKind::TimedOut,
+        Some(Code::SystemIoFailure) => std::io::ErrorKind::Other,
+        _ => return Error::store(StoreFault::Damaged, "", format!("{path}: {error}")),
+    };
+    Error::io("use the database", Some(Path::new(path)), std::io::Error::new(kind, error))
+}
