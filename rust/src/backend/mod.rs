@@ -4,7 +4,13 @@
 //! fails. [`portable`] keeps layers in plain files on any system.
 
 pub mod change;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
 pub mod portable;
+#[cfg(any(test, feature = "testing"))]
+pub mod recording;
+#[cfg(test)]
+mod tests;
 
 use crate::error::Result;
 use crate::layer::Progress;

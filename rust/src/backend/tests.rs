@@ -1,0 +1,23 @@
+//! The conformance suite on the portable backend.
+
+use super::conformance::CHECKS;
+use super::portable::Portable;
+use crate::store::StoreOptions;
+use std::sync::Arc;
+
+fn run(options: &StoreOptions) {
+    for (name, check) in CHECKS {
+        println!("{name}");
+        check(&|home, options| Arc::new(Portable::open(home, options).unwrap()), options);
+    }
+}
+
+#[test]
+fn portable_conforms() {
+    run(&StoreOptions::default());
+}
+
+#[test]
+fn portable_conforms_without_fsync() {
+    run(&StoreOptions { fsync: false, ..Default::default() });
+}
