@@ -109,5 +109,31 @@ pub fn sync_names(folder: &Path) -> Result<()> {
     atomic::sync_folder(&folder.join("name"))
 }
 
+/// Waits until what changes on the disk of a folder changes later than `moment`, in seconds and nanoseconds since 1970:
+/// so that whoever remembers the times of files up to then sees each later change. Two seconds at most, in case the
+/// clock was put back.
+///
+/// # Errors
+/// [`Error::Io`] with the path.
+pub fn outlast(folder: &Path, moment: (i64, i64)) -> Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let failed = |e| Error::io("probe", Some(folder), e);
+        let probe = tempfile::tempfile_in(folder).map_err(failed)?;
+        for _ in 0..2_000 {
+            probe.set_modified(std::time::SystemTime::now()).map_err(failed)?;
+            let now = probe.metadata().map_err(failed)?;
+            if (now.ctime(), now.ctime_nsec()) > moment {
+                break;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = (folder, moment);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests;

@@ -172,6 +172,40 @@ impl Root {
         Ok(names)
     }
 
+    /// The entries of a folder in no order, each with what is known about it; one that goes away meanwhile is left out.
+    /// The empty path is the root itself.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn list_metadata(&self, path: &Path) -> Result<Vec<(OsString, Metadata)>> {
+        let failed = |e| Error::io("list", Some(&self.path.join(path)), e);
+        let dir = self.folder(path)?;
+        let mut found = Vec::new();
+        for entry in dir.entries().map_err(failed)? {
+            let name = entry.map_err(failed)?.file_name();
+            match dir.symlink_metadata(&name) {
+                Ok(metadata) => found.push((name, Metadata::new(&metadata))),
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(Error::io("stat", Some(&self.path.join(path).join(&name)), e)),
+            }
+        }
+        Ok(found)
+    }
+
+    /// Waits until the names in a folder are on the disk; the empty path is the root itself. Windows has no such call,
+    /// and journals its names.
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn sync_dir(&self, path: &Path) -> Result<()> {
+        if cfg!(windows) {
+            return Ok(());
+        }
+        let failed = |e| Error::io("sync", Some(&self.path.join(path)), e);
+        let dir = self.folder(path)?;
+        self.open_dir(&dir).and_then(|dir| dir.sync_all()).map_err(failed)
+    }
+
     /// Removes a file or a link.
     ///
     /// # Errors
@@ -252,6 +286,18 @@ impl Root {
             .map_err(|e| Error::io("set times", Some(&self.path.join(path)), e))
     }
 
+    /// As [`Root::set_times`], for the root itself.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_own_times(&self, accessed: Option<SystemTime>, modified: Option<SystemTime>) -> Result<()> {
+        let failed = |e| Error::io("set times", Some(&self.path), e);
+        let mut times = std::fs::FileTimes::new();
+        times = accessed.map_or(times, |time| times.set_accessed(time));
+        times = modified.map_or(times, |time| times.set_modified(time));
+        self.open_dir(&self.dir).and_then(|dir| dir.set_times(times)).map_err(failed)
+    }
+
     /// Makes a regular file read-only (on Unix: clears the write bits), or writable by its owner again.
     ///
     /// # Errors
@@ -269,6 +315,16 @@ impl Root {
         #[cfg(not(unix))]
         permissions.set_readonly(read_only);
         file.set_permissions(permissions).map_err(failed)
+    }
+
+    /// A folder as a file, for what only files can do.
+    fn open_dir(&self, dir: &Dir) -> io::Result<File> {
+        let mut options = OpenOptions::new();
+        options.read(true);
+        #[cfg(windows)]
+        options.write(true);
+        cap_fs_ext::OpenOptionsMaybeDirExt::maybe_dir(&mut options, true);
+        dir.open_with(".", &options).map(CapFile::into_std)
     }
 
     /// The open folder that holds `path`, and the last name.

@@ -1,6 +1,6 @@
 //! Puts a layer into a directory: confined to it, all or nothing, with a sidecar of what the disk cannot hold.
 
-use super::disk::{Disk, disk_path};
+use super::disk::{Disk, check_components, disk_path, explain, system_time};
 use super::hashing::{Tee, digest, front_to_back};
 use super::names::{Known, Names};
 use super::report::{LayerReport, Progress};
@@ -14,14 +14,12 @@ use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
 use crate::limits::Limits;
 use crate::nt::FileTime;
-use crate::nt::name::utf16_from_wtf8;
 use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, Policy};
 use crate::tar::{Source, from_io};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tempfile::SpooledTempFile;
 
 /// Named streams of one entry up to this size are kept in memory until the entry is complete.
@@ -183,7 +181,7 @@ impl<W: Write> Extractor<'_, W> {
         let again = self.take_name(path, Known::DIRECTORY)?;
         self.parent(path)?;
         if !again {
-            self.made(self.disk.root.create_dir(&disk_path(path)?))?;
+            explain(self.disk.root.create_dir(&disk_path(path)?))?;
         }
         if let Some(time) = entry.basic_info.last_write_time {
             let length = u32::try_from(path.len()).expect("paths are bounded").to_le_bytes();
@@ -218,7 +216,7 @@ impl<W: Write> Extractor<'_, W> {
     fn file(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
         self.take_name(path, Known::default())?;
         self.parent(path)?;
-        let mut file = self.made(self.disk.root.create_file(&disk_path(path)?))?;
+        let mut file = explain(self.disk.root.create_file(&disk_path(path)?))?;
         let mut hash = Sha256::new();
         let sparse = entry.sparse_ranges.is_some();
         // Without data of its own, the reader stands at the first named stream.
@@ -264,7 +262,7 @@ impl<W: Write> Extractor<'_, W> {
         self.parent(path)?;
         let place = disk_path(path)?;
         let is_directory = entry.basic_info.attributes.is_directory();
-        self.made(self.disk.root.create_symlink(&place, &disk_path(target)?, is_directory))?;
+        explain(self.disk.root.create_symlink(&place, &disk_path(target)?, is_directory))?;
         if let Some(time) = entry.basic_info.last_write_time.and_then(system_time) {
             self.disk.root.set_times(&place, None, Some(time))?;
         }
@@ -283,15 +281,7 @@ impl<W: Write> Extractor<'_, W> {
         }
         self.parent(path)?;
         let (from, to) = (disk_path(target)?, disk_path(path)?);
-        match self.disk.root.create_hard_link(&to, &from) {
-            // Some file systems have no hard links, and all have a bound.
-            Err(Error::Io { .. }) => {
-                let mut file = self.made(self.disk.root.create_file(&to))?;
-                let copied = std::io::copy(&mut self.disk.root.open_file(&from)?, &mut file);
-                copied.map_err(|e| Error::io("copy", None, e))?;
-            }
-            other => self.made(other)?,
-        }
+        self.disk.hard_link_or_copy(&from, &to)?;
         Ok((OnDisk::HardLink, None))
     }
 
@@ -313,7 +303,7 @@ impl<W: Write> Extractor<'_, W> {
                 }
                 None => {
                     self.take_name(directory, Known::DIRECTORY)?;
-                    self.made(self.disk.root.create_dir(&disk_path(directory)?))?;
+                    explain(self.disk.root.create_dir(&disk_path(directory)?))?;
                     self.sidecar.line(&Line::Parent(Bytes(directory.to_vec())))?;
                 }
             }
@@ -341,20 +331,6 @@ impl<W: Write> Extractor<'_, W> {
         learned.add(what);
         self.names.learn(name, learned)?;
         Ok(shared)
-    }
-
-    /// Explains why something could not be made.
-    fn made<T>(&self, result: Result<T>) -> Result<T> {
-        result.map_err(|error| match error {
-            // The very name was free: so it is one that this disk takes for the same.
-            Error::Refused { rule: Rule::TargetExists, .. } => {
-                Error::refused(Rule::CaseCollision, "this disk does not tell them apart")
-            }
-            Error::Io { source, .. } if source.kind() == ErrorKind::InvalidFilename => {
-                Error::refused(Rule::NameReserved, "too long for this disk, or not a name here")
-            }
-            other => other,
-        })
     }
 
     fn lost(&mut self, entry: &LayerEntry, kind: &'static str, detail: &str) {
@@ -427,28 +403,6 @@ impl<W: Write> Extractor<'_, W> {
             n => self.sidecar.line(&Line::Zeros(n)),
         }
     }
-}
-
-/// Refuses components that a disk would take for something else.
-fn check_components(path: &[u8]) -> Result<()> {
-    for component in path.split(|&b| b == b'/') {
-        if utf16_from_wtf8(component).is_none() {
-            return Err(Error::refused(Rule::NameNotUnicode, ""));
-        }
-        // What Windows would mangle is refused where files are made.
-        if matches!(component, b"." | b".." | b"") {
-            return Err(Error::refused(Rule::NameReserved, crate::error::display_name(component)));
-        }
-    }
-    Ok(())
-}
-
-/// `None` where the system's clock does not reach.
-fn system_time(time: FileTime) -> Option<SystemTime> {
-    let (seconds, nanoseconds) = time.to_unix();
-    let whole = Duration::from_secs(seconds.unsigned_abs());
-    let base = if seconds < 0 { UNIX_EPOCH.checked_sub(whole) } else { UNIX_EPOCH.checked_add(whole) };
-    base?.checked_add(Duration::from_nanos(nanoseconds.into()))
 }
 
 #[cfg(test)]

@@ -6,16 +6,16 @@
 //!
 //! All of them report what they saw as a [`LayerReport`], tell a [`Progress`] how far they are, and stop when it says so.
 
-mod disk;
+pub(crate) mod disk;
 mod extract;
 mod hashing;
 mod inspect;
-mod names;
-mod pack;
+pub(crate) mod names;
+pub(crate) mod pack;
 mod pack_recorded;
 mod report;
 mod sidecar;
-mod symlink;
+pub(crate) mod symlink;
 mod verify;
 
 pub use extract::extract;

@@ -155,7 +155,7 @@ impl ExactNames {
 }
 
 /// The name as NTFS compares it, in WTF-8; bytes that are no WTF-8 stay.
-pub(super) fn fold_into(name: &[u8], out: &mut Vec<u8>) {
+pub(crate) fn fold_into(name: &[u8], out: &mut Vec<u8>) {
     out.clear();
     if name.is_ascii() {
         out.extend(name.iter().map(u8::to_ascii_uppercase));

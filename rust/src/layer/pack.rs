@@ -298,35 +298,38 @@ impl<W: Write> Packer<'_, W> {
 
     /// Refuses a name that Windows cannot hold, and tells of one that its programs cannot use.
     fn check_name(&mut self, name: &[u8]) -> Result<()> {
-        let base = whiteout::base_name(name);
-        let Some(units) = utf16_from_wtf8(base) else { return Err(Error::refused(Rule::NameNotUnicode, "")) };
-        if base.starts_with(whiteout::PREFIX) {
-            return Err(Error::refused(Rule::WhiteoutName, ""));
-        }
-        match win32_trouble(&units) {
-            None => {}
-            Some(Win32Trouble::Character) => {
-                let rule = if base.contains(&b':') {
-                    Rule::NameColon
-                } else if base.contains(&b'\\') {
-                    Rule::NameBackslash
-                } else {
-                    Rule::NameReserved
-                };
-                return Err(Error::refused(rule, "a character that NTFS does not allow"));
-            }
+        match check_new_name(whiteout::base_name(name))? {
             Some(Win32Trouble::Device) => {
                 self.problem("name_reserved", name, "Win32 takes the name for a device");
             }
-            Some(Win32Trouble::TrailingDotOrSpace | Win32Trouble::NotAName) => {
-                self.problem("name_reserved", name, "Win32 cuts off the dot or space at the end");
-            }
+            Some(_) => self.problem("name_reserved", name, "Win32 cuts off the dot or space at the end"),
+            None => {}
         }
         Ok(())
     }
 }
 
-fn all_times(time: FileTime, attributes: FileAttributes) -> BasicInfo {
+/// Refuses a name on a disk that no layer can hold; tells what Win32 programs would do with another.
+pub(crate) fn check_new_name(base: &[u8]) -> Result<Option<Win32Trouble>> {
+    let Some(units) = utf16_from_wtf8(base) else { return Err(Error::refused(Rule::NameNotUnicode, "")) };
+    if base.starts_with(whiteout::PREFIX) {
+        return Err(Error::refused(Rule::WhiteoutName, ""));
+    }
+    let trouble = win32_trouble(&units);
+    if trouble == Some(Win32Trouble::Character) {
+        let rule = if base.contains(&b':') {
+            Rule::NameColon
+        } else if base.contains(&b'\\') {
+            Rule::NameBackslash
+        } else {
+            Rule::NameReserved
+        };
+        return Err(Error::refused(rule, "a character that NTFS does not allow"));
+    }
+    Ok(trouble)
+}
+
+pub(crate) fn all_times(time: FileTime, attributes: FileAttributes) -> BasicInfo {
     let time = Some(time);
     BasicInfo { creation_time: time, last_access_time: time, last_write_time: time, change_time: time, attributes }
 }
@@ -347,7 +350,7 @@ fn check_collisions(directory: &[u8], children: &[Vec<u8>]) -> Result<()> {
 }
 
 /// The data of a file, which may not change meanwhile.
-pub(super) struct FileData<'a> {
+pub(crate) struct FileData<'a> {
     file: StableFile,
     left: u64,
     buffer: &'a mut [u8],

@@ -11,7 +11,7 @@ const HOPS: usize = 40;
 
 /// What a link leads to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Target {
+pub(crate) enum Target {
     /// A directory of the tree.
     Directory,
     /// Something else in the tree; it need not be there.
@@ -21,7 +21,7 @@ pub(super) enum Target {
 }
 
 /// Follows the target of the link at `link`; absolute targets count from `root`, a directory of the disk.
-pub(super) fn resolve(disk: &Disk, root: &[u8], link: &[u8], target: &[u8]) -> Result<Target> {
+pub(crate) fn resolve(disk: &Disk, root: &[u8], link: &[u8], target: &[u8]) -> Result<Target> {
     let root: Vec<Vec<u8>> = components(root).collect();
     let mut at: Vec<Vec<u8>> = components(link).collect();
     at.pop();

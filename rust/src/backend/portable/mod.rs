@@ -8,8 +8,13 @@ mod export;
 mod import;
 pub mod index;
 pub mod layout;
+mod link_text;
 mod mount;
+mod record;
 pub mod scan;
+#[cfg(test)]
+mod testing;
+mod tree;
 pub mod view;
 
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
