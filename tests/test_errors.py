@@ -161,6 +161,7 @@ RAISES: dict[str, Callable[[], object]] = {
 ELSEWHERE = {
     "bad_guid": "rust/src/nt/guid.rs",
     "bad_sidecar": "rust/src/layer/extract/tests.rs",
+    "bad_transport": "rust/src/transport/tests.rs",
     "case_collision": "tests/test_verify.py",
     "duplicate_name": "tests/test_pack_extract.py",
     "file_changed": "rust/src/layer/pack/tests.rs",
@@ -169,6 +170,7 @@ ELSEWHERE = {
     "name_reserved": "tests/test_pack_extract.py",
     "root_unknown": "tests/test_pack_extract.py",
     "target_exists": "tests/test_pack_extract.py",
+    "transport_form": "rust/src/transport/tests.rs",
 }
 
 

@@ -167,6 +167,8 @@ closed_set! {
         Guid = "bad_guid", "GUID";
         /// The sidecar file of `extract`.
         Sidecar = "bad_sidecar", "sidecar";
+        /// The folder that HCS imports a layer from, and exports it to.
+        Transport = "bad_transport", "transport folder";
     }
 }
 
@@ -237,6 +239,8 @@ closed_set! {
         PaxKey = "pax_key", "no PAX record can hold this key or value";
         /// Something would be lost, and `on_loss="error"` was asked for.
         Loss = "loss", "the dialect would lose this";
+        /// Something that a transport folder has no form for: a link outside of `Files`, a whiteout of a hive, ...
+        TransportForm = "transport_form", "a transport folder has no form for this";
         /// The target exists.
         TargetExists = "target_exists", "the target exists";
         /// A file changed while it was read.

@@ -20,6 +20,7 @@ pub mod policy;
 pub mod store;
 pub mod tar;
 pub mod tar_split;
+pub mod transport;
 
 #[cfg(feature = "python")]
 mod py;

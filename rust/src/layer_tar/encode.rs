@@ -46,13 +46,32 @@ pub(super) struct Hints<'a> {
     pub link: Option<&'a [u8]>,
 }
 
-/// What the dialect lost.
-pub(super) struct Losses {
+impl<'a> Hints<'a> {
+    fn of(entry: &'a LayerEntry) -> Self {
+        let directory = match entry.kind {
+            EntryKind::Directory => Some(true),
+            EntryKind::File => Some(false),
+            _ => None,
+        };
+        Hints { directory, link: entry.link_name.as_deref() }
+    }
+}
+
+/// What was lost.
+pub(crate) struct Losses {
     on_loss: OnLoss,
     list: Capped<Loss>,
 }
 
 impl Losses {
+    pub fn new(on_loss: OnLoss) -> Self {
+        Losses { on_loss, list: Capped::default() }
+    }
+
+    pub fn into_list(self) -> Capped<Loss> {
+        self.list
+    }
+
     pub fn add(&mut self, name: &[u8], kind: &'static str, detail: impl Into<String>) -> Result<()> {
         self.push(name, None, kind, detail.into())
     }
@@ -91,7 +110,7 @@ pub struct LayerWriter<W: Write> {
 impl<W: Write> LayerWriter<W> {
     /// A writer at the start of a tar.
     pub fn new(sink: W, options: WriterOptions) -> Self {
-        let losses = Losses { on_loss: options.on_loss, list: Capped::default() };
+        let losses = Losses::new(options.on_loss);
         LayerWriter { tar: Writer::new(sink), options, losses, entries: 0, poisoned: false }
     }
 
@@ -211,13 +230,21 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// As [`LayerWriter::add_backup_stream`].
     pub fn add_entry_stream<R: BufRead>(&mut self, entry: &LayerEntry, stream: R, size: Option<u64>) -> Result<()> {
-        let directory = match entry.kind {
-            EntryKind::Directory => Some(true),
-            EntryKind::File => Some(false),
-            _ => None,
-        };
-        let hints = Hints { directory, link: entry.link_name.as_deref() };
-        self.forward(&entry.name, &entry.basic_info, hints, stream, size)
+        self.forward(&entry.name, &entry.basic_info, Hints::of(entry), stream, size)
+    }
+
+    /// As [`LayerWriter::add_entry_stream`], from a stream that is read twice: so extended attributes may follow the
+    /// data, and nothing is spooled.
+    ///
+    /// # Errors
+    /// As [`LayerWriter::add_backup_stream`].
+    pub fn add_seekable_entry_stream<R: BufRead + Seek>(
+        &mut self,
+        entry: &LayerEntry,
+        stream: R,
+        size: Option<u64>,
+    ) -> Result<()> {
+        self.seekable(&entry.name, &entry.basic_info, Hints::of(entry), stream, size)
     }
 
     fn forward<R: BufRead>(
@@ -250,9 +277,20 @@ impl<W: Write> LayerWriter<W> {
         stream: R,
         size: Option<u64>,
     ) -> Result<()> {
+        self.seekable(name, info, Hints::default(), stream, size)
+    }
+
+    fn seekable<R: BufRead + Seek>(
+        &mut self,
+        name: &[u8],
+        info: &BasicInfo,
+        hints: Hints<'_>,
+        stream: R,
+        size: Option<u64>,
+    ) -> Result<()> {
         self.guarded(name, |writer, name| {
             let mut source = Seekable(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, Hints::default(), &mut source, size)
+            writer.write_streams(name, info, hints, &mut source, size)
         })
     }
 
