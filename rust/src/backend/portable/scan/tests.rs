@@ -470,3 +470,6 @@ fn a_sandbox_above_nothing_holds_what_is_put_into_it() {
     assert_eq!(sandbox.told(), ["modify Files times", "add Files/first"]);
     assert_eq!(fs::read(sandbox.next().path("first")).unwrap(), b"1");
 }
+
+#[path = "model.rs"]
+mod model;
