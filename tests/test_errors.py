@@ -160,6 +160,7 @@ RAISES: dict[str, Callable[[], object]] = {
 # Raised where layers meet a disk, or in Rust alone: the file whose tests name the code.
 ELSEWHERE = {
     "bad_guid": "rust/src/nt/guid.rs",
+    "bad_image": "rust/src/image/tests.rs",
     "bad_sidecar": "rust/src/layer/extract/tests.rs",
     "bad_transport": "rust/src/transport/tests.rs",
     "case_collision": "tests/test_verify.py",

@@ -169,6 +169,8 @@ closed_set! {
         Sidecar = "bad_sidecar", "sidecar";
         /// The folder that HCS imports a layer from, and exports it to.
         Transport = "bad_transport", "transport folder";
+        /// An OCI image layout, or an archive of `docker save`.
+        Image = "bad_image", "image";
     }
 }
 
@@ -197,8 +199,8 @@ closed_set! {
         TotalBytes = "limit_total_bytes", "layer size";
         /// Sparse ranges of one member.
         SparseRanges = "limit_sparse_ranges", "number of sparse ranges";
-        /// One line of tar-split metadata or of a sidecar, in bytes.
-        Line = "limit_line", "line length";
+        /// One line of tar-split metadata or of a sidecar, or one JSON document of an image, in bytes.
+        Line = "limit_line", "length of a line or document";
     }
 }
 

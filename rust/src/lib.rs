@@ -12,6 +12,7 @@ pub mod compress;
 pub mod digest;
 pub mod error;
 pub mod fs;
+pub mod image;
 pub mod layer;
 pub mod layer_tar;
 pub mod limits;

@@ -32,7 +32,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Sparse ranges of one member, **1 million**. Stops sparse maps that fill memory.
     pub sparse_ranges: u64,
-    /// Bytes of one line of tar-split metadata or of a sidecar, **4 MiB**. Stops lines that fill memory.
+    /// Bytes of one line of tar-split metadata or of a sidecar, or of one JSON document of an image, **4 MiB**. Stops those
+    /// that fill memory.
     pub line: u64,
 }
 

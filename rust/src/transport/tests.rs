@@ -410,8 +410,11 @@ fn what_hcs_exports() {
     assert_eq!(found, expected.map(|(name, kind, time)| (name.to_owned(), kind, time)));
 }
 
-/// A plain tar of members: name, type, data.
-fn plain(members: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
+/// A member of a plain tar: name, type, data.
+type PlainMember<'a> = (&'a [u8], u8, &'a [u8]);
+
+/// A plain tar.
+fn plain(members: &[PlainMember<'_>]) -> Vec<u8> {
     let mut tar = Writer::new(Vec::new());
     for (name, typeflag, data) in members {
         let size = data.len() as u64;
@@ -423,7 +426,7 @@ fn plain(members: &[(&[u8], u8, &[u8])]) -> Vec<u8> {
 
 #[test]
 fn hostile_plain_tars() {
-    let table: [(&[(&[u8], u8, &[u8])], &str); 14] = [
+    let table: [(&[PlainMember<'_>], &str); 14] = [
         (&[(b"./", b'5', b""), (b"./Files/", b'5', b""), (b"./Files/a", b'0', b"1"), (b"./Files/", b'5', b"")], "ok"),
         (&[(b"Files/a/b/c", b'0', b"1"), (b"FILES/A/d", b'0', b"1")], "ok"),
         (&[(b"../a", b'0', b"")], "name_escapes"),
