@@ -53,7 +53,12 @@ impl<T> Candidate<T> {
             digest == wanted
                 || digest.strip_prefix("sha256:").is_some_and(|hex| hex.len() == wanted.len() && hex == wanted)
         };
-        self.names.iter().any(|name| name == wanted) || self.digests.iter().any(same)
+        // containerd and Docker write out what users leave out.
+        let short = |name: &str| {
+            name.strip_prefix("docker.io/")
+                .is_some_and(|name| name == wanted || name.strip_prefix("library/") == Some(wanted))
+        };
+        self.names.iter().any(|name| name == wanted || short(name)) || self.digests.iter().any(same)
     }
 }
 

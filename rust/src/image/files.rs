@@ -36,6 +36,34 @@ pub(super) fn open(path: &Path, limits: &Limits) -> Result<Arc<dyn Files>> {
     Ok(Arc::new(Archive::read(Arc::new(file), limits)?))
 }
 
+/// Whether a folder has what an image has, or the first member of an archive is nothing that a layer has.
+pub(super) fn is_image(path: &Path, limits: &Limits) -> Result<bool> {
+    if let Ok(root) = Root::open(path) {
+        return Ok(["index.json", "manifest.json"].iter().any(|name| root.metadata(Path::new(name)).is_ok()));
+    }
+    let file = open_file(path)?;
+    if !file.metadata().map_err(|e| Error::io("read", Some(path), e))?.is_file() {
+        return Ok(false);
+    }
+    let Ok(plain) = compress::Reader::new(file) else { return Ok(false) };
+    let mut start = Vec::new();
+    if plain.take(FIRST_MEMBER).read_to_end(&mut start).is_err() {
+        return Ok(false);
+    }
+    let Ok(mut reader) = Reader::new(Source::memory(start), limits) else { return Ok(false) };
+    if !matches!(reader.advance(), Ok(true)) {
+        return Ok(false);
+    }
+    let name = &reader.member().name;
+    let name = name.strip_prefix(b"./").unwrap_or(name);
+    let top = name.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let in_layer = |root: &&[u8]| top.eq_ignore_ascii_case(root);
+    Ok(![&b"Files"[..], b"Hives", b"UtilityVM"].iter().any(in_layer) && !top.starts_with(b".wh."))
+}
+
+/// The headers of a first member are in so many bytes, unless it has long records, which no member of an image has.
+const FIRST_MEMBER: u64 = 64 << 10;
+
 /// Decompresses an archive, or takes what comes from a pipe, into a temporary file that has no name.
 fn unpack(file: File, limits: &Limits) -> Result<File> {
     let failed = |e| Error::io("write a temporary file", None, e);

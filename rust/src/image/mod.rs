@@ -33,6 +33,28 @@ pub struct ImageOptions {
     pub limits: Limits,
 }
 
+/// Whether a folder or a file holds an image and not a layer: looks at the first member of an archive only, and takes
+/// nothing from a pipe, which holds a layer. What is neither is no image.
+///
+/// ```
+/// use winlayers::image::is_image;
+/// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
+/// let folder = tempfile::tempdir().expect("a temporary folder");
+/// let mut writer = LayerWriter::new(Vec::new(), Default::default());
+/// writer.add(&LayerEntry::new("Files", EntryKind::Directory), vec![])?;
+/// std::fs::write(folder.path().join("layer.tar"), writer.finish()?).expect("room on the disk");
+/// assert!(!is_image(&folder.path().join("layer.tar"), &Default::default())?);
+/// std::fs::write(folder.path().join("index.json"), "{}").expect("room on the disk");
+/// assert!(is_image(folder.path(), &Default::default())?);
+/// # Ok::<(), winlayers::error::Error>(())
+/// ```
+///
+/// # Errors
+/// [`Error::Io`] when the path cannot be opened.
+pub fn is_image(path: &Path, limits: &Limits) -> Result<bool> {
+    files::is_image(path, limits)
+}
+
 /// One layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageLayer {

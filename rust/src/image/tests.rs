@@ -148,6 +148,28 @@ fn a_layout_and_archives_of_it() {
 }
 
 #[test]
+fn images_and_layers_are_told_apart() {
+    let layout = Layout::new();
+    layout.index(vec![layout.image("windows", &["a"])]);
+    let is_image = |path: &Path| is_image(path, &Limits::default());
+    assert!(is_image(layout.path()).unwrap());
+    for compression in [Compression::None, Compression::Gzip, Compression::Zstd] {
+        let (_folder, path) = layout.archive(compression);
+        assert!(is_image(&path).unwrap());
+        let mut writer = Compressor::new(Vec::new(), compression).unwrap();
+        writer.write_all(&layer("a")).unwrap();
+        fs::write(&path, writer.finish().unwrap()).unwrap();
+        assert!(!is_image(&path).unwrap());
+    }
+    layout.put("x/text", b"no archive");
+    layout.put("x/cut", &gzip(&layer("a"))[..40]);
+    assert!(!is_image(&layout.path().join("x")).unwrap());
+    assert!(!is_image(&layout.path().join("x/text")).unwrap());
+    assert!(!is_image(&layout.path().join("x/cut")).unwrap());
+    assert_eq!(code(is_image(&layout.path().join("none"))), "io");
+}
+
+#[test]
 fn the_image_for_windows_is_taken() {
     let layout = Layout::new();
     let linux = layout.image("linux", &["l"]);
@@ -179,6 +201,10 @@ fn the_image_for_windows_is_taken() {
     assert_eq!(read(&layout.choose(inner["digest"].as_str().unwrap()).unwrap()), [layer("one")]);
     assert_eq!(read(&layout.choose(linux["digest"].as_str().unwrap()).unwrap()), [layer("l")]);
     assert!(layout.choose("app:3").err().unwrap().to_string().contains("no image is \"app:3\""));
+
+    layout.index(vec![named(one.clone(), "docker.io/library/app:1"), named(two, "docker.io/me/app:1")]);
+    assert_eq!(read(&layout.choose("app:1").unwrap()), [layer("one")]);
+    assert_eq!(read(&layout.choose("me/app:1").unwrap()), [layer("two")]);
 
     layout.index(vec![linux]);
     assert!(layout.open().err().unwrap().to_string().contains("no image is for Windows: sha256:"));
