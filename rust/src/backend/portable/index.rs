@@ -284,7 +284,7 @@ impl Index {
         let source = Source::Random(Arc::new(self.source(place)));
         let mut reader = LayerReader::starting_in(source, globals, Policy::default(), &self.limits)?;
         match reader.next_found()? {
-            Some(found) if trimmed(&found.entry.name) == row.path => Ok(found),
+            Some(found) if fold_wtf8(trimmed(&found.entry.name)) == fold_wtf8(&row.path) => Ok(found),
             _ => Err(self.damaged(&format!("{}, which its tar has elsewhere", display_name(&row.path)))),
         }
     }
@@ -473,12 +473,6 @@ impl<'a> Builder<'a> {
                 // The directory keeps the name that it had first.
                 row.path = before.path;
             }
-            if let (true, Some(_)) = (merge, before.place)
-                && row.path != path
-            {
-                // Decoded at its place it has that name: the one that tells of it last is the one that counts.
-                row.path = path.to_vec();
-            }
         }
         self.put(&folder, &row)
     }
@@ -537,6 +531,7 @@ impl<'a> Builder<'a> {
             Some(row) if row.what == What::Entry(EntryKind::Directory) || row.what == what => {}
             Some(mut row) if !matches!(row.what, What::Entry(_)) => {
                 row.what = what;
+                row.path = folder.to_vec();
                 self.put(&parent, &row)?;
             }
             Some(row) => {

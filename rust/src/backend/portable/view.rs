@@ -195,6 +195,8 @@ struct Merge {
     /// The name that the lowest layer gives a directory.
     path: Vec<u8>,
     within: Vec<usize>,
+    /// What lower layers have in the directory is not seen.
+    shut: bool,
     /// Nothing of lower layers is seen.
     closed: bool,
 }
@@ -204,16 +206,18 @@ impl Merge {
         if self.closed {
             return;
         }
-        self.closed = row.hides || row.opaque;
+        let (hides, opaque, listed) = (row.hides, row.opaque, row.place.is_some());
         match row.what {
             What::Nothing => {}
+            What::Passage if self.shut => {}
             What::Passage => self.within.push(layer),
             What::Entry(EntryKind::Directory) => {
-                self.within.push(layer);
+                if !self.shut {
+                    self.within.push(layer);
+                }
                 self.path.clone_from(&row.path);
-                match &self.top {
-                    Some((_, top)) if top.place.is_some() || row.place.is_none() => {}
-                    _ => self.top = Some((layer, row)),
+                if self.top.as_ref().is_none_or(|(_, top)| top.place.is_none() && row.place.is_some()) {
+                    self.top = Some((layer, row));
                 }
             }
             What::Entry(_) => {
@@ -225,6 +229,9 @@ impl Merge {
                 }
             }
         }
+        self.shut |= opaque;
+        // A layer that hides what is in a directory, and does not list the directory, leaves its name and metadata.
+        self.closed |= hides || (opaque && listed);
     }
 
     /// What is to be seen of it, in a folder of this path.
