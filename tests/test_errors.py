@@ -159,19 +159,31 @@ RAISES: dict[str, Callable[[], object]] = {
 
 # Raised where layers meet a disk, or in Rust alone: the file whose tests name the code.
 ELSEWHERE = {
+    "bad_chain": "tests/store/test_errors.py",
     "bad_guid": "rust/src/nt/guid.rs",
     "bad_image": "rust/src/image/tests.rs",
+    "bad_layer_id": "tests/store/test_errors.py",
     "bad_sidecar": "rust/src/layer/extract/tests.rs",
     "bad_transport": "rust/src/transport/tests.rs",
     "case_collision": "tests/test_verify.py",
     "duplicate_name": "tests/test_pack_extract.py",
     "file_changed": "rust/src/layer/pack/tests.rs",
+    "has_children": "tests/store/test_errors.py",
+    "home_unsupported": "tests/store/test_errors.py",
+    "home_version": "tests/store/test_errors.py",
+    "layer_damaged": "tests/store/test_errors.py",
+    "layer_exists": "tests/store/test_errors.py",
+    "layer_in_use": "tests/store/test_errors.py",
+    "layer_not_found": "tests/store/test_errors.py",
     "link_escapes": "tests/test_pack_extract.py",
     "name_not_unicode": "rust/src/layer/extract/tests.rs",
     "name_reserved": "tests/test_pack_extract.py",
+    "no_parent": "tests/store/test_errors.py",
     "root_unknown": "tests/test_pack_extract.py",
     "target_exists": "tests/test_pack_extract.py",
     "transport_form": "rust/src/transport/tests.rs",
+    "wrong_kind": "tests/store/test_errors.py",
+    "wrong_parent": "tests/store/test_errors.py",
 }
 
 

@@ -17,6 +17,12 @@ SETS = {
     ),
     "Rule": ("RefusedError", "Well-formed, and refused by the policy or the dialect."),
     "Misuse": ("MisuseError", "The caller did what the documentation rules out."),
+    "StoreFault": (
+        "StoreError",
+        "What keeps a layer store from doing what it was asked to; `layer` says which layer. Some have a class of "
+        "their own: LayerNotFoundError, LayerExistsError, LayerInUseError (also `has_children`), StoreDamagedError "
+        "(`layer_damaged`, `bad_chain`).",
+    ),
 }
 VALUE = re.compile(r'((?:^ +/// .*\n)+) +\w+ = "(\w+)", "[^"]*";', re.MULTILINE)
 CLASS = re.compile(r'^class (\w+)\(.*\):\n    """(.*)\n(?:.*\n)*?    _default_code(?:: [^=]*)? = "(\w+)"', re.MULTILINE)

@@ -32,7 +32,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeAlias
 from winlayers import _native
 
 if TYPE_CHECKING:
-    from winlayers._native import Limits, _Sink, _Source
+    from winlayers._native import DiffGetter, Limits, _Sink, _Source
 
 __all__ = ["ApartMember", "TarSummary", "assemble", "disassemble"]
 
@@ -119,7 +119,7 @@ def disassemble(
 
 def assemble(
     metadata: _Source,
-    content: _Directory | Mapping[str, Any] | Mapping[bytes, Any] | Callable[[str], BinaryIO],
+    content: _Directory | Mapping[str, Any] | Mapping[bytes, Any] | Callable[[str], BinaryIO] | DiffGetter,
     sink: _Sink,
     *,
     limits: Limits | None = None,

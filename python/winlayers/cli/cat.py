@@ -108,7 +108,7 @@ def _cat(layer: str, wanted: Wanted, policy: wl.Policy | None) -> bytes | None:
         _, entry, kept = best
         if entry.kind == "hard_link" and wanted.stream is None:
             return entry.raw_link_name
-        with kept or _open(entry, wanted) as file:
+        with kept or open_part(entry, wanted) as file:
             shutil.copyfileobj(file, stdout_bytes(), CHUNK)
     return None
 
@@ -117,13 +117,13 @@ def _keep(entry: wl.Entry, wanted: Wanted) -> IO[bytes] | None:
     if entry.kind == "hard_link":
         return None
     kept: IO[bytes] = tempfile.SpooledTemporaryFile(_MEMORY)  # noqa: SIM115 - closed where it is used
-    with _open(entry, wanted) as file:
+    with open_part(entry, wanted) as file:
         shutil.copyfileobj(file, kept, CHUNK)
     kept.seek(0)
     return kept
 
 
-def _open(entry: wl.Entry, wanted: Wanted) -> Any:
+def open_part(entry: wl.Entry, wanted: Wanted) -> Any:
     """Open the data or the stream that was asked for."""
     found = []
     for name, _, file in entry.parts():

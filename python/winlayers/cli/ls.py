@@ -29,6 +29,7 @@ _LETTERS = {
     wl.FileAttributes.NOT_CONTENT_INDEXED: "I",
     wl.FileAttributes.ENCRYPTED: "E",
 }
+HEAD = f"{'kind':<9}  {'size':>13}  {'attrs':<6}  {'last write (UTC)':<19}  name"
 _TIMES = ("creation_time", "last_access_time", "last_write_time", "change_time")
 
 
@@ -43,12 +44,12 @@ def run(arguments: argparse.Namespace) -> int:
     policy = wl.Policy.permissive() if arguments.permissive else None
     with wl.LayerReader(source(arguments.layer), policy=policy) as reader:
         if not arguments.json:
-            line(f"{'kind':<9}  {'size':>13}  {'attrs':<6}  {'last write (UTC)':<19}  name")
+            line(HEAD)
         for entry in reader:
             if arguments.json:
                 json_line(entry_object(entry))
             else:
-                for row in _rows(entry):
+                for row in rows(entry):
                     line(row)
     return 0
 
@@ -123,7 +124,8 @@ def _reparse_object(entry: wl.Entry) -> dict[str, Any] | None:
     return fields | {"data": raw.hex()}
 
 
-def _rows(entry: wl.Entry) -> Iterator[str]:
+def rows(entry: wl.Entry) -> Iterator[str]:
+    """Give the lines of an entry: its own, and one for each named stream."""
     info = entry.basic_info
     name = escape(entry.name)
     target = _target(entry)

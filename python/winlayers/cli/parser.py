@@ -15,6 +15,7 @@ COMMANDS = {
     "extract": "put a layer into a directory",
     "split": "take a layer apart into tar-split metadata and data",
     "join": "put a layer together from what split took apart",
+    "store": "keep layers in a store: import, mount, diff, check",
     "sd": "translate a security descriptor between SDDL and binary",
     "demo": "go through all of it with Windows programs",
     "doctor": "say what winlayers can do on this machine",
@@ -26,16 +27,17 @@ A LAYER is a tar, plain or in gzip or zstd; - stands for standard input or outpu
 """
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """A parser whose errors look like all other errors."""
+
+    asked_for_json = False
+    """Of the command line that is being parsed."""
 
     def error(self, message: str) -> NoReturn:
         """Tell of a usage error in one line and leave with 2."""
         from winlayers.cli.errors import Usage, report
 
-        as_json = bool(getattr(self, "asked_for_json", False))
-        hint = f"{self.prog} --help"
-        self.exit(report(Usage(message, hint=hint), as_json=as_json))
+        self.exit(report(Usage(message, hint=f"{self.prog} --help"), as_json=Parser.asked_for_json))
 
 
 class _Version(argparse.Action):
@@ -49,12 +51,18 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+def common_options() -> Parser:
+    """Give the options that every command has."""
+    # Before the command and behind it; the one behind must not reset the one before.
+    common = Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    common.add_argument("--json", action="store_true", help="results and errors as JSON, one object a line")
+    return common
+
+
 def build(words: Sequence[str]) -> argparse.ArgumentParser:
     """Make the parser for these words: only commands among them get their arguments."""
-    # Before the command and behind it; the one behind must not reset the one before.
-    common = argparse.ArgumentParser(add_help=False, argument_default=argparse.SUPPRESS)
-    common.add_argument("--json", action="store_true", help="results and errors as JSON, one object a line")
-    parser: argparse.ArgumentParser = _Parser(
+    common = common_options()
+    parser = Parser(
         prog="winlayers",
         description="Windows container layers: look into them, build them, check them, take them apart.",
         epilog=EPILOG,
@@ -64,7 +72,7 @@ def build(words: Sequence[str]) -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
-    parsers: list[argparse.ArgumentParser] = [parser]
+    Parser.asked_for_json = "--json" in (words[: words.index("--")] if "--" in words else words)
     for name, text in COMMANDS.items():
         module = importlib.import_module(f"winlayers.cli.{name}") if name in words else None
         sub = commands.add_parser(
@@ -78,10 +86,6 @@ def build(words: Sequence[str]) -> argparse.ArgumentParser:
         if module is not None:
             module.add_arguments(sub)
             sub.set_defaults(run=module.run)
-        parsers.append(sub)
-    as_json = "--json" in (words[: words.index("--")] if "--" in words else words)
-    for each in parsers:
-        each.asked_for_json = as_json  # type: ignore[attr-defined]
     return parser
 
 

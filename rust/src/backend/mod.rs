@@ -19,6 +19,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 pub use change::{Change, ChangeKind, What};
+use portable::merged::Merged;
 
 /// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -187,6 +188,12 @@ pub trait Backend: Send + Sync {
     /// What the system answers; what `visit` returned.
     fn layer_changes(&self, id: &LayerId, chain: &[LayerId], visit: &mut dyn FnMut(Change) -> Result<()>)
     -> Result<()>;
+
+    /// All that is seen of a layer merged over its chain, with its metadata; nothing is mounted for it.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged>;
 
     /// The bytes of a file that a layer itself holds, named as in its tar: for putting the tar together again.
     ///

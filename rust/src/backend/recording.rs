@@ -213,6 +213,10 @@ impl Backend for Recording {
         self.inner.layer_changes(id, chain, visit)
     }
 
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<super::portable::merged::Merged> {
+        self.inner.layer_view(id, chain)
+    }
+
     fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
         self.inner.open_layer_file(id, name)
     }

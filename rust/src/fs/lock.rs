@@ -21,8 +21,14 @@ use std::path::Path;
 /// ```
 #[derive(Debug)]
 pub struct Lock {
-    /// Closing it lets go.
-    _file: File,
+    file: File,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing it would do, were there not the copies that forked processes have of it.
+        let _ = self.file.unlock();
+    }
 }
 
 impl Lock {
@@ -70,14 +76,14 @@ pub fn new_lock(folder: &Path) -> Result<(Lock, String)> {
     let (file, path) = file.keep().map_err(|e| failed(e.error))?;
     file.lock().map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    Ok((Lock { _file: file }, name))
+    Ok((Lock { file }, name))
 }
 
 fn wait(path: &Path, lock: fn(&File) -> io::Result<()>) -> Result<Lock> {
     let file = open(path)?;
     loop {
         match lock(&file) {
-            Ok(()) => return Ok(Lock { _file: file }),
+            Ok(()) => return Ok(Lock { file }),
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
             Err(e) => return Err(Error::io("lock", Some(path), e)),
         }
@@ -87,7 +93,7 @@ fn wait(path: &Path, lock: fn(&File) -> io::Result<()>) -> Result<Lock> {
 fn attempt(path: &Path, lock: fn(&File) -> Result<(), TryLockError>) -> Result<Option<Lock>> {
     let file = open(path)?;
     match lock(&file) {
-        Ok(()) => Ok(Some(Lock { _file: file })),
+        Ok(()) => Ok(Some(Lock { file })),
         Err(TryLockError::WouldBlock) => Ok(None),
         Err(TryLockError::Error(e)) => Err(Error::io("lock", Some(path), e)),
     }

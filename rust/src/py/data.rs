@@ -69,6 +69,69 @@ fn with_scratch<T>(size: usize, run: impl FnOnce(&mut Vec<u8>) -> T) -> T {
     result
 }
 
+/// What fills a buffer, to its end but at the end of the data, without the GIL.
+pub(super) type Fill<'a> = dyn FnMut(&mut [u8]) -> Result<usize> + Send + 'a;
+
+/// `size` bytes, fewer only at the end.
+pub(super) fn read_sized<'py>(py: Python<'py>, size: usize, fill: &mut Fill<'_>) -> PyResult<Bound<'py, PyBytes>> {
+    with_scratch(size.min(CHUNK), |scratch| {
+        let n = py.detach(|| {
+            let mut done = 0;
+            while done < size {
+                let step = (size - done).min(CHUNK);
+                if scratch.len() < done + step {
+                    scratch.resize(done + step, 0);
+                }
+                let n = fill(&mut scratch[done..done + step])?;
+                done += n;
+                if n < step {
+                    break;
+                }
+            }
+            Ok::<_, Error>(done)
+        })?;
+        Ok(PyBytes::new(py, &scratch[..n]))
+    })
+}
+
+/// All that is left, where nobody knows how much that is.
+pub(super) fn read_rest<'py>(py: Python<'py>, fill: &mut Fill<'_>) -> PyResult<Bound<'py, PyBytes>> {
+    let all = py.detach(|| {
+        let mut all = Vec::new();
+        loop {
+            let at = all.len();
+            all.resize(at + CHUNK, 0);
+            let n = fill(&mut all[at..])?;
+            all.truncate(at + n);
+            if n < CHUNK {
+                return Ok::<_, Error>(all);
+            }
+        }
+    })?;
+    Ok(PyBytes::new(py, &all))
+}
+
+/// Fills a writable buffer, and tells how many bytes there were.
+pub(super) fn read_into(buffer: &Bound<'_, PyAny>, py: Python<'_>, fill: &mut Fill<'_>) -> PyResult<usize> {
+    let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
+    let size = view.len()?;
+    with_scratch(size.min(COPY), |scratch| {
+        let mut done = 0;
+        while done < size {
+            let step = (size - done).min(COPY);
+            // The buffer belongs to Python, which may change it: it is only touched with the GIL held.
+            let n = py.detach(|| fill(&mut scratch[..step]))?;
+            let part = view.get_item(PySlice::new(py, done as isize, (done + n) as isize, 1))?;
+            PyBuffer::<u8>::get(&part)?.copy_from_slice(py, &scratch[..n])?;
+            done += n;
+            if n < step {
+                break;
+            }
+        }
+        Ok(done)
+    })
+}
+
 /// A binary file, read only: `read`, `readinto`, `close`, and `seek` where the reader is seekable.
 ///
 /// The GIL is released while it reads. It belongs to one thread at a time: a second use raises MisuseError("in_use").
@@ -106,19 +169,7 @@ impl DataFile {
                 if got < out.len() { Err(PyOSError::new_err("the file ended early")) } else { Ok(()) }
             });
         }
-        let all = py.detach(|| {
-            let mut all = Vec::new();
-            loop {
-                let at = all.len();
-                all.resize(at + CHUNK, 0);
-                let n = self.fill(state, &mut all[at..])?;
-                all.truncate(at + n);
-                if n < CHUNK {
-                    return Ok::<_, Error>(all);
-                }
-            }
-        })?;
-        Ok(PyBytes::new(py, &all))
+        read_rest(py, &mut |out| self.fill(state, out))
     }
 
     fn lock(&self) -> Result<MutexGuard<'_, State>> {
@@ -186,47 +237,14 @@ impl DataFile {
         let Some(size) = size.and_then(|size| usize::try_from(size).ok()) else { return self.read_all(py) };
         let mut guard = self.lock()?;
         let state = &mut *guard;
-        with_scratch(size.min(CHUNK), |scratch| {
-            let n = py.detach(|| {
-                let mut done = 0;
-                while done < size {
-                    let step = (size - done).min(CHUNK);
-                    if scratch.len() < done + step {
-                        scratch.resize(done + step, 0);
-                    }
-                    let n = self.fill(state, &mut scratch[done..done + step])?;
-                    done += n;
-                    if n < step {
-                        break;
-                    }
-                }
-                Ok::<_, Error>(done)
-            })?;
-            Ok(PyBytes::new(py, &scratch[..n]))
-        })
+        read_sized(py, size, &mut |out| self.fill(state, out))
     }
 
     /// Reads into a writable buffer; tells how many bytes, fewer than it holds only at the end.
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
-        let view = PyMemoryView::from(buffer)?.call_method1("cast", ("B",))?;
-        let size = view.len()?;
         let mut guard = self.lock()?;
         let state = &mut *guard;
-        with_scratch(size.min(COPY), |scratch| {
-            let mut done = 0;
-            while done < size {
-                let step = (size - done).min(COPY);
-                // The buffer belongs to Python, which may change it: it is only touched with the GIL held.
-                let n = py.detach(|| self.fill(state, &mut scratch[..step]))?;
-                let part = view.get_item(PySlice::new(py, done as isize, (done + n) as isize, 1))?;
-                PyBuffer::<u8>::get(&part)?.copy_from_slice(py, &scratch[..n])?;
-                done += n;
-                if n < step {
-                    break;
-                }
-            }
-            Ok(done)
-        })
+        read_into(buffer, py, &mut |out| self.fill(state, out))
     }
 
     fn readable(&self) -> bool {

@@ -182,6 +182,6 @@ fn rule_hint(rule: Rule) -> Option<&'static str> {
         Rule::RootUnknown => {
             "Pack the directory that holds nothing but Files, Hives and UtilityVM, or the content of Files."
         }
-        Rule::NameNul | Rule::DuplicateName | Rule::LinkEscapes | Rule::PaxKey => return None,
+        Rule::NameNul | Rule::DuplicateName | Rule::LinkEscapes | Rule::PaxKey | Rule::TransportForm => return None,
     })
 }

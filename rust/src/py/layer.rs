@@ -35,10 +35,10 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 #[pyclass(frozen, eq, ord, hash, module = "winlayers")]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Problem {
-    code: String,
-    path: Vec<u8>,
-    offset: Option<u64>,
-    message: String,
+    pub(super) code: String,
+    pub(super) path: Vec<u8>,
+    pub(super) offset: Option<u64>,
+    pub(super) message: String,
 }
 
 #[pymethods]
@@ -348,7 +348,7 @@ fn extract(
 }
 
 /// Calls Python, and looks whether a signal came.
-fn progress_of(callable: Option<Py<PyAny>>) -> Progress {
+pub(super) fn progress_of(callable: Option<Py<PyAny>>) -> Progress {
     Progress::new(move |done, total| {
         let told = Python::attach(|py| {
             py.check_signals()?;

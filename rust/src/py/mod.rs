@@ -13,6 +13,9 @@ mod layer;
 mod policy;
 mod reader;
 mod security;
+mod store;
+mod store_files;
+mod store_view;
 mod tarsplit;
 mod values;
 mod writer;
@@ -29,5 +32,6 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     layer::register(module)?;
     backup_stream::register(module)?;
     tarsplit::register(module)?;
+    store::register(module)?;
     Ok(())
 }

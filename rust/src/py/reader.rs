@@ -19,7 +19,8 @@ const BATCH: usize = 128;
 
 /// What a reader and its entries share.
 pub(crate) struct Shared {
-    state: Mutex<State>,
+    /// None where entries are not iterated over.
+    state: Option<Mutex<State>>,
     closed: AtomicBool,
     /// The archive, where it can be read anywhere.
     random: Option<Arc<dyn ReadAt>>,
@@ -34,14 +35,20 @@ struct State {
 }
 
 impl Shared {
+    /// For one entry of an archive that is read anywhere.
+    pub fn entry_of(archive: Arc<dyn ReadAt>) -> Self {
+        Shared { state: None, closed: AtomicBool::new(false), random: Some(archive) }
+    }
+
     fn state(&self) -> Result<MutexGuard<'_, State>> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::misuse(Misuse::Closed, "the reader"));
         }
-        match self.state.try_lock() {
-            Ok(state) => Ok(state),
-            Err(TryLockError::Poisoned(poisoned)) => Ok(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => Err(Error::misuse(Misuse::InUse, "the reader")),
+        match self.state.as_ref().map(Mutex::try_lock) {
+            Some(Ok(state)) => Ok(state),
+            Some(Err(TryLockError::Poisoned(poisoned))) => Ok(poisoned.into_inner()),
+            Some(Err(TryLockError::WouldBlock)) => Err(Error::misuse(Misuse::InUse, "the reader")),
+            None => Err(Error::misuse(Misuse::EntryDetached, "")),
         }
     }
 
@@ -180,7 +187,7 @@ impl LayerReader {
         let random = core.random_source();
         let state = State { core, batch: VecDeque::new(), generation: 0, taken: false };
         Ok(LayerReader {
-            shared: Arc::new(Shared { state: Mutex::new(state), closed: AtomicBool::new(false), random }),
+            shared: Arc::new(Shared { state: Some(Mutex::new(state)), closed: AtomicBool::new(false), random }),
         })
     }
 
@@ -203,7 +210,7 @@ impl LayerReader {
                 });
             }
             let Some(found) = state.batch.pop_front() else { return Ok(None) };
-            let Found { entry, has_data, places } = found?;
+            let Found { entry, has_data, places, .. } = found?;
             let shared = Arc::clone(&self.shared);
             let origin = Origin::Random { shared, places: places.into(), has_data };
             return Ok(Some(Entry { inner: Arc::new(entry), origin: Some(origin) }));

@@ -1,6 +1,7 @@
 //! What a layer changes in its chain.
 
 use super::LayerStore;
+use crate::backend::portable::merged::Merged;
 use crate::backend::{Change, ChangeKind};
 use crate::error::Result;
 
@@ -22,6 +23,18 @@ impl LayerStore {
         let told = self.0.backend.layer_changes(&id, &chain, visit);
         let undone = self.0.undo_exportable(&id, &chain, undo);
         told.and(undone)
+    }
+
+    /// All that is seen of a layer merged over its chain, with its metadata, without mounting it. What is changed in a
+    /// sandbox later is not in it.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::BadChain`]; [`crate::error::Error::Io`].
+    pub fn view(&self, id: &str) -> Result<Merged> {
+        let id = self.0.existing(id)?;
+        let chain = self.0.whole_chain(&id)?;
+        let _work = if self.0.read_only { None } else { Some(self.0.work()?) };
+        self.0.backend.layer_view(&id, &chain)
     }
 
     /// Bytes of file data that a layer adds or modifies. Nothing is mounted for it.

@@ -154,4 +154,62 @@ impl LayerStore {
         let id = self.0.existing(id)?;
         self.0.backend.open_layer_file(&id, name)
     }
+
+    /// Gives the files of a layer one by one, as [`LayerStore::open_layer_file`] does; the layer stays until the result
+    /// is dropped.
+    ///
+    /// # Errors
+    /// [`crate::error::StoreFault::LayerNotFound`].
+    pub fn diff_getter(&self, id: &str) -> Result<DiffGetter> {
+        let id = self.0.existing(id)?;
+        if self.0.read_only {
+            return Ok(DiffGetter { store: self.clone(), id, hold: None });
+        }
+        let _work = self.0.work()?;
+        let _lock = self.0.lock(&id)?;
+        if !self.0.is_there(&id)? {
+            return Err(super::not_found(id.as_str()));
+        }
+        self.0.state.hold(&id, self.0.owner()?, Hold::Stream)?;
+        Ok(DiffGetter { store: self.clone(), id, hold: Some(Hold::Stream) })
+    }
+}
+
+/// The files of a layer, one by one. While it is open the layer cannot be removed.
+pub struct DiffGetter {
+    store: LayerStore,
+    id: LayerId,
+    hold: Option<Hold>,
+}
+
+impl DiffGetter {
+    /// Opens a file by its name in the layer's tar; a named stream is a member of its own there.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the layer has no such file.
+    pub fn open(&self, name: &[u8]) -> Result<Box<dyn Read + Send>> {
+        self.store.0.backend.open_layer_file(&self.id, name)
+    }
+
+    /// Ends it, and tells of errors, which dropping it does not.
+    ///
+    /// # Errors
+    /// What giving the layer back gives.
+    pub fn close(mut self) -> Result<()> {
+        self.release()
+    }
+
+    fn release(&mut self) -> Result<()> {
+        match self.hold.take() {
+            Some(hold) => self.store.0.end_export(&self.id, hold),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for DiffGetter {
+    fn drop(&mut self) {
+        // Whoever wants to know calls `close`.
+        let _ = self.release();
+    }
 }

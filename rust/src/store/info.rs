@@ -73,15 +73,16 @@ impl Inner {
         let mut chain_id: Option<String> = None;
         for layer in chain.iter().rev().chain([id]) {
             let Some(diff_id) = self.backend.imported(layer)?.map(|imported| imported.diff_id) else { return Ok(None) };
-            chain_id = Some(match chain_id {
-                None => diff_id,
-                Some(below) => {
-                    let mut hash = Sha256::new();
-                    hash.update(format!("{below} {diff_id}").as_bytes());
-                    format!("sha256:{}", hex(&hash.finish()))
-                }
-            });
+            chain_id = Some(chain_id_above(chain_id.as_deref(), &diff_id));
         }
         Ok(chain_id)
     }
+}
+
+/// The chain ID of a layer above a chain.
+pub(super) fn chain_id_above(below: Option<&str>, diff_id: &str) -> String {
+    let Some(below) = below else { return diff_id.to_owned() };
+    let mut hash = Sha256::new();
+    hash.update(format!("{below} {diff_id}").as_bytes());
+    format!("sha256:{}", hex(&hash.finish()))
 }

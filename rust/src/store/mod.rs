@@ -11,6 +11,7 @@ mod create;
 mod custom_images;
 mod diff;
 mod id;
+mod import_image;
 mod info;
 mod metadata;
 mod mounts;
@@ -31,10 +32,11 @@ use std::sync::{Arc, OnceLock};
 
 pub use check::Finding;
 pub use custom_images::CustomImageInfo;
-pub use diff::DiffStream;
+pub use diff::{DiffGetter, DiffStream};
 pub use id::LayerId;
 pub use info::LayerInfo;
 pub use mounts::Mount;
+pub use state::{after_fork, before_fork};
 pub(crate) use state::{escaped, sql};
 
 /// The graph drivers of the reference.

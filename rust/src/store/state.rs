@@ -5,8 +5,10 @@
 use super::id::LayerId;
 use crate::error::{Error, Result, StoreFault};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
-use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 use std::time::Duration;
 
 /// The version of the tables, in `user_version`.
@@ -91,35 +93,99 @@ impl Hold {
 pub(super) const NOBODY: &str = "";
 
 pub(super) struct State {
-    connection: Mutex<Connection>,
+    /// Closed while the process forks, and opened again by the next use.
+    connection: Arc<Slot>,
     path: Box<str>,
+    how: How,
+}
+
+type Slot = Mutex<Option<Connection>>;
+
+/// How the database is opened.
+struct How {
+    file: PathBuf,
+    read_only: bool,
+    fsync: bool,
+}
+
+/// Shared by whoever uses a database, alone by whoever forks: SQLite counts its locks by process, and a child that
+/// inherits an open database would believe that it holds locks which it does not.
+static FORKS: RwLock<()> = RwLock::new(());
+/// The databases of this process.
+static OPEN: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
+
+thread_local! {
+    static FORKING: RefCell<Option<RwLockWriteGuard<'static, ()>>> = const { RefCell::new(None) };
+}
+
+/// To be called by the thread that is about to fork: no database is open, and none is opened, until it has called
+/// [`after_fork`]. A store that was opened before the fork is the parent's; a child opens its own.
+pub fn before_fork() {
+    let guard = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+    for slot in OPEN.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade) {
+        drop(slot.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+    FORKING.set(Some(guard));
+}
+
+/// To be called by the same thread after the fork, in the parent and in the child.
+pub fn after_fork() {
+    drop(FORKING.take());
+}
+
+/// A database in use.
+struct Used<'a> {
+    connection: MutexGuard<'a, Option<Connection>>,
+    _no_fork: RwLockReadGuard<'static, ()>,
+}
+
+impl Deref for Used<'_> {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.connection.as_ref().expect("it was opened when it was taken")
+    }
+}
+
+impl DerefMut for Used<'_> {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("it was opened when it was taken")
+    }
 }
 
 impl State {
     /// Opens the database, and makes it where it is missing.
     pub fn open(path: &Path, read_only: bool, fsync: bool) -> Result<Self> {
         let name: Box<str> = path.display().to_string().into();
-        let failed = |e| sql(&name, e);
-        let connection = if read_only {
-            // Nobody can have left a log that would have to be replayed, or it could not be replayed here.
-            let uri = format!("file:{}?immutable=1", escaped(path));
-            Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
-        } else {
-            Connection::open(path)
-        };
-        let connection = connection.map_err(failed)?;
-        connection.busy_timeout(Duration::from_secs(60)).map_err(failed)?;
-        if !read_only {
-            connection.pragma_update(None, "journal_mode", "WAL").map_err(failed)?;
-            let synchronous = if fsync { "FULL" } else { "OFF" };
-            connection.pragma_update(None, "synchronous", synchronous).map_err(failed)?;
-        }
-        let mut state = State { connection: Mutex::new(connection), path: name.clone() };
+        let connection = Arc::new(Mutex::new(None));
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        open.retain(|slot| slot.strong_count() > 0);
+        open.push(Arc::downgrade(&connection));
+        drop(open);
+        let how = How { file: path.to_path_buf(), read_only, fsync };
+        let state = State { connection, path: name, how };
         state.check_version(read_only)?;
         Ok(state)
     }
 
-    fn check_version(&mut self, read_only: bool) -> Result<()> {
+    fn connect(&self) -> rusqlite::Result<Connection> {
+        let How { file, read_only, fsync } = &self.how;
+        let connection = if *read_only {
+            // Nobody can have left a log that would have to be replayed, or it could not be replayed here.
+            let uri = format!("file:{}?immutable=1", escaped(file));
+            Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?
+        } else {
+            Connection::open(file)?
+        };
+        connection.busy_timeout(Duration::from_secs(60))?;
+        if !read_only {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", if *fsync { "FULL" } else { "OFF" })?;
+        }
+        Ok(connection)
+    }
+
+    fn check_version(&self, read_only: bool) -> Result<()> {
         self.transaction(|t| {
             let pragma = |name: &str| t.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             let (application, version) = (pragma("application_id")?, pragma("user_version")?);
@@ -135,13 +201,18 @@ impl State {
         })?
     }
 
-    fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    fn connection(&self) -> Result<Used<'_>> {
+        let no_fork = FORKS.read().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = self.connection.lock().unwrap_or_else(PoisonError::into_inner);
+        if connection.is_none() {
+            *connection = Some(self.connect().map_err(|e| sql(&self.path, e))?);
+        }
+        Ok(Used { connection, _no_fork: no_fork })
     }
 
     /// Runs statements that happen all or not at all, with nobody else's between them.
     fn transaction<T>(&self, work: impl FnOnce(&rusqlite::Transaction) -> rusqlite::Result<T>) -> Result<T> {
-        let mut connection = self.connection();
+        let mut connection = self.connection()?;
         let failed = |e| sql(&self.path, e);
         let behavior = if connection.is_readonly("main").map_err(failed)? {
             rusqlite::TransactionBehavior::Deferred
@@ -155,7 +226,7 @@ impl State {
     }
 
     fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        work(&self.connection()).map_err(|e| sql(&self.path, e))
+        work(&*self.connection()?).map_err(|e| sql(&self.path, e))
     }
 
     pub fn record(&self, id: &LayerId) -> Result<Option<Record>> {

@@ -1,8 +1,9 @@
 //! What a layer has above its chain: as a tar, as changes, file by file.
 
 use super::index::{Index, join, split};
+use super::merged::Merged;
 use super::view::View;
-use super::{Portable, RECORD, TAR, TREE, scan};
+use super::{INDEX, Portable, RECORD, TAR, TREE, scan};
 use crate::backend::{Backend, Change, ChangeKind, Export, LayerKind, What};
 use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found, whiteout};
@@ -10,6 +11,7 @@ use crate::nt::name::fold_wtf8;
 use crate::store::LayerId;
 use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 impl Portable {
@@ -53,6 +55,25 @@ impl Portable {
             }
             LayerKind::Sandbox | LayerKind::Empty => Ok(()),
         }
+    }
+
+    pub(super) fn merged(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
+        let mut layers = self.indexes_of(chain)?;
+        match self.layer_kind(id)? {
+            LayerKind::Imported => layers.insert(0, self.index(id)?.expect("it is an imported one")),
+            LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
+                // A layer for the moment: what was changed, as it is now. Its files stay open after they are deleted.
+                let staging = self.staging()?;
+                let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
+                let (tree, record, below) = (self.path(id, TREE), self.path(id, RECORD), View::new(layers.clone()));
+                let tar = staging.root()?.create_file(Path::new(TAR))?;
+                let tar = scan::export(&tree, &record, &below, tar, &self.limits)?;
+                Index::build(Arc::new(tar), &index, "", &self.limits)?;
+                layers.insert(0, Arc::new(Index::open(&path, &index, &self.limits)?));
+            }
+            LayerKind::Sandbox | LayerKind::Empty => {}
+        }
+        Ok(Merged::new(layers))
     }
 
     pub(super) fn open_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {

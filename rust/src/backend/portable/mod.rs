@@ -9,6 +9,7 @@ mod import;
 pub mod index;
 pub mod layout;
 mod link_text;
+pub mod merged;
 mod mount;
 mod record;
 pub mod scan;
@@ -111,8 +112,11 @@ impl Portable {
 
     /// The merged view of layers, nearest first; those that are not imported add nothing.
     fn view(&self, layers: &[LayerId]) -> Result<View> {
-        let indexes = layers.iter().filter_map(|id| self.index(id).transpose()).collect::<Result<Vec<_>>>()?;
-        Ok(View::new(indexes))
+        Ok(View::new(self.indexes_of(layers)?))
+    }
+
+    fn indexes_of(&self, layers: &[LayerId]) -> Result<Vec<Arc<Index>>> {
+        layers.iter().filter_map(|id| self.index(id).transpose()).collect()
     }
 
     /// A new folder for what is not whole yet; it goes when it is dropped.
@@ -249,6 +253,10 @@ impl Backend for Portable {
         visit: &mut dyn FnMut(Change) -> Result<()>,
     ) -> Result<()> {
         self.changes(id, chain, visit)
+    }
+
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<merged::Merged> {
+        self.merged(id, chain)
     }
 
     fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {

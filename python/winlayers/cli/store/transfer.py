@@ -1,0 +1,109 @@
+"""The commands that move layers in and out: import, export."""
+
+import argparse
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from winlayers.cli.errors import Usage
+from winlayers.cli.output import CHUNK, json_line, line, source, stdout_bytes
+from winlayers.cli.progress import bar
+from winlayers.cli.store.look import info_object, show_info
+from winlayers.cli.store.opened import open_store
+
+Run = Callable[[argparse.Namespace], int]
+
+
+def import_command(parser: argparse.ArgumentParser) -> Run:
+    """Fill an empty layer from a layer tar, plain or in gzip or zstd, or make one; or import all layers of an image.
+
+    Bad input leaves the store as it was. With --image, PATH is an OCI layout (a folder or a tar) or what `docker save`
+    wrote; the ids of the layers, lowest first, are their chain IDs, and are printed.
+    """
+    parser.add_argument("id", metavar="ID", nargs="?", help="the layer")
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the tar, or - for standard input")
+    parser.add_argument("--parent", metavar="ID", default="", help="the layer that it stands on")
+    parser.add_argument("--image", metavar="PATH", help="an OCI layout or a docker save archive")
+    parser.add_argument("--name", metavar="NAME", help="which of several images, by name or digest")
+    return _import
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    if arguments.image is not None:
+        if arguments.id is not None or arguments.parent:
+            raise Usage("--image names its layers itself", hint="leave ID, FILE and --parent out")
+        return _import_image(arguments)
+    if arguments.file is None or arguments.name is not None:
+        raise Usage("what to import is not said", hint="give ID FILE, or --image PATH")
+    store = open_store(arguments)
+    with bar("import", quiet=arguments.json) as progress:
+        data = store.apply_diff(arguments.id, arguments.parent, source(arguments.file), progress)
+    info = store.info(arguments.id)
+    if arguments.json:
+        json_line(info_object(info) | {"data": data})
+    else:
+        show_info(info)
+    return 0
+
+
+def _import_image(arguments: argparse.Namespace) -> int:
+    store = open_store(arguments)
+    with bar("import", quiet=arguments.json) as progress:
+        ids = store.import_image(arguments.image, arguments.name, progress)
+    for layer in ids:
+        if arguments.json:
+            json_line(info_object(store.info(layer)))
+        else:
+            line(layer)
+    return 0
+
+
+def export_command(parser: argparse.ArgumentParser) -> Run:
+    """Write what a layer has above its parent as a layer tar, uncompressed.
+
+    An imported layer gives the very bytes that came in. A file appears when it is complete.
+    """
+    parser.add_argument("id", metavar="ID", help="the layer")
+    parser.add_argument("file", metavar="FILE", help="the tar, or - for standard output")
+    parser.add_argument("--parent", metavar="ID", default="", help="must be the layer that it stands on")
+    return _export
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    with open_store(arguments).diff(arguments.id, arguments.parent) as tar:
+        if arguments.file == "-":
+            out = stdout_bytes()
+            shutil.copyfileobj(tar, out, CHUNK)
+            out.flush()
+            return 0
+        target = Path(arguments.file)
+        with bar("export", quiet=arguments.json) as progress, _appearing(target) as file:
+            done = 0
+            while chunk := tar.read(CHUNK):
+                file.write(chunk)
+                done += len(chunk)
+                if progress is not None:
+                    progress(done, None)
+    if arguments.json:
+        json_line({"path": os.fspath(target), "size": done})
+    return 0
+
+
+@contextmanager
+def _appearing(target: Path) -> Iterator[IO[bytes]]:
+    """Give a file that gets its name when all went well."""
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            yield file
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(name).chmod(0o666 & ~umask)
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
