@@ -198,6 +198,37 @@ def test_forks_and_threads_meet(store: wl.LayerStore) -> None:
 
 
 @pytest.mark.host
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
+def test_a_child_keeps_no_lock_that_its_parent_gave_back(store: wl.LayerStore) -> None:
+    wait, go = os.pipe()
+    children = []
+
+    class Forking(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            if not children:
+                child = os.fork()
+                if child == 0:
+                    os.close(go)
+                    os.read(wait, 1)
+                    os._exit(0)
+                children.append(child)
+            return super().read(size)
+
+    try:
+        store.apply_diff("base", "", Forking(BASE))
+        litter = Path(store.home, ".winlayers", "tmp", "litter")
+        litter.write_text("")
+        # It is swept when nobody works on the store, and the child does not.
+        store.cleanup()
+        assert not litter.exists()
+    finally:
+        os.close(go)
+        os.close(wait)
+        for child in children:
+            os.waitpid(child, 0)
+
+
+@pytest.mark.host
 @pytest.mark.skipif(os.name == "nt" or (hasattr(os, "geteuid") and os.geteuid() == 0), reason="root writes anywhere")
 def test_a_home_that_cannot_be_written_is_read(full: wl.LayerStore) -> None:
     home = Path(full.home)

@@ -18,7 +18,7 @@ use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, Policy};
 use crate::tar::{Source, from_io};
 use std::fs::File;
-use std::io::{BufReader, BufWriter, ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use tempfile::SpooledTempFile;
 

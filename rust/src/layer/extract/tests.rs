@@ -11,6 +11,7 @@ use crate::nt::{FileAttributes, SecurityDescriptor};
 use crate::tar::{MemberHeader, Writer, typeflag};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::io::{BufRead, Cursor};
 use std::path::PathBuf;
 
