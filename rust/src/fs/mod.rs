@@ -67,9 +67,13 @@ pub fn make_accessible(path: &Path) -> Result<()> {
     {
         use std::os::unix::fs::PermissionsExt;
         let set = std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755));
-        set.map_err(|e| Error::io("set permissions", Some(path), e))?;
+        set.map_err(|e| Error::io("set permissions", Some(path), e))
     }
-    Ok(())
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        Ok(())
+    }
 }
 
 /// The kind of network file system that a folder is on, by name; `None` where it is on none, as far as can be told.
