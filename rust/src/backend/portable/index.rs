@@ -311,6 +311,14 @@ impl Index {
         self.data(found, stream, 0)
     }
 
+    /// As [`Index::open_row`], for a row whose entry [`Index::entry`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there is no such stream.
+    pub fn open_entry(&self, row: &Row, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
+        self.data(found, stream, row.place.unwrap_or(0))
+    }
+
     fn data(&self, found: &Found, stream: Option<&[u8]>, start: u64) -> Result<Data> {
         let i = match stream {
             None => found.has_data.then_some(0),
@@ -398,6 +406,13 @@ pub struct Data {
     source: Tail,
     place: crate::layer_tar::DataPlace,
     offset: u64,
+}
+
+impl Data {
+    /// Goes on at an offset.
+    pub fn seek_to(&mut self, offset: u64) {
+        self.offset = offset;
+    }
 }
 
 impl Read for Data {

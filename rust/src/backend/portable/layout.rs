@@ -1,6 +1,7 @@
 //! Lays out a merged view as a plain tree, and remembers what it looks like: so that a scan can tell later what was
 //! changed in it.
 
+use super::index::Data;
 use super::link_text::text_on_disk;
 use super::record::{RecordWriter, SEPARATOR, Stat, name_key};
 use super::tree::{FILES, children, join, place};
@@ -12,6 +13,7 @@ use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::limits::Limits;
 use crate::nt::FileAttributes;
 use crate::nt::basic_info::BasicInfo;
+use crate::tar::from_io;
 use std::collections::HashMap;
 use std::fs::{File, FileTimes};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -188,7 +190,7 @@ fn write_file(view: &View, root: &Root, job: &Job, durable: bool, buffer: &mut [
     let on_disk = disk_path(place(&job.path))?;
     let mut file = explain(root.create_file(&on_disk))?;
     if found.has_data {
-        copy(view, &job.node, &found.entry, &mut file, buffer)?;
+        copy(&mut view.open_found(&job.node, &found, None)?, &found.entry, &mut file, buffer)?;
     }
     let failed = |e| Error::io("write", Some(&root.path().join(&on_disk)), e);
     let (accessed, modified) = times(&found.entry.basic_info);
@@ -202,23 +204,32 @@ fn write_file(view: &View, root: &Root, job: &Job, durable: bool, buffer: &mut [
     if durable { file.sync_all().map_err(failed) } else { Ok(()) }
 }
 
-fn copy(view: &View, node: &Node, entry: &LayerEntry, file: &mut File, buffer: &mut [u8]) -> Result<()> {
+fn copy(data: &mut Data, entry: &LayerEntry, file: &mut File, buffer: &mut [u8]) -> Result<()> {
     let failed = |e| Error::io("write", None, e);
-    let mut data = view.open(node, None)?;
-    let sparse = entry.sparse_ranges.is_some();
-    loop {
-        let n = data.read(buffer).map_err(crate::tar::from_io)?;
-        let chunk = &buffer[..n];
-        if n == 0 {
-            break;
+    let Some(ranges) = &entry.sparse_ranges else {
+        loop {
+            let n = data.read(buffer).map_err(from_io)?;
+            if n == 0 {
+                return Ok(());
+            }
+            file.write_all(&buffer[..n]).map_err(failed)?;
         }
-        if sparse && chunk.iter().all(|&b| b == 0) {
-            file.seek(SeekFrom::Current(n as i64)).map_err(failed)?;
-        } else {
-            file.write_all(chunk).map_err(failed)?;
+    };
+    for range in ranges {
+        data.seek_to(range.offset);
+        file.seek(SeekFrom::Start(range.offset)).map_err(failed)?;
+        let mut left = range.length;
+        while left > 0 {
+            let wanted = buffer.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+            let n = data.read(&mut buffer[..wanted]).map_err(from_io)?;
+            if n == 0 {
+                break;
+            }
+            file.write_all(&buffer[..n]).map_err(failed)?;
+            left -= n as u64;
         }
     }
-    if sparse { file.set_len(entry.size).map_err(failed) } else { Ok(()) }
+    file.set_len(entry.size).map_err(failed)
 }
 
 /// Makes the hard links, then gives directories their times, the deepest first.

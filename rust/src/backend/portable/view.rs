@@ -177,6 +177,14 @@ impl View {
         self.layers[node.layer].open_row(&node.row, stream)
     }
 
+    /// As [`View::open`], for a node that is no hard link and whose entry [`View::entry`] gave.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where there is no such data.
+    pub fn open_found(&self, node: &Node, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
+        self.layers[node.layer].open_entry(&node.row, found, stream)
+    }
+
     /// All of a file's unnamed data.
     ///
     /// # Errors
