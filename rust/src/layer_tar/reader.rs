@@ -147,7 +147,7 @@ impl LayerReader {
     /// [`Error::Io`].
     pub fn new(source: Source, policy: Policy, limits: &Limits) -> Result<Self> {
         let tar = tar::Reader::new(source, limits)?;
-        Ok(LayerReader { tar, policy, limits: limits.clone(), pending: None, current: None, zeros: vec![0; 64 << 10] })
+        Ok(LayerReader { tar, policy, limits: limits.clone(), pending: None, current: None, zeros: Vec::new() })
     }
 
     /// A reader in the middle of a tar: at the first header block of a member, with the global records before it. Its
@@ -291,7 +291,10 @@ impl LayerReader {
         let Some(current) = &self.current else { return Ok(&[]) };
         match current.data.peek() {
             Piece::End => Ok(&[]),
-            Piece::Hole(n) => Ok(&self.zeros[..self.zeros.len().min(usize::try_from(n).unwrap_or(usize::MAX))]),
+            Piece::Hole(n) => {
+                self.zeros.resize(64 << 10, 0);
+                Ok(&self.zeros[..self.zeros.len().min(usize::try_from(n).unwrap_or(usize::MAX))])
+            }
             Piece::Data(n) => {
                 let chunk = self.tar.data()?;
                 Ok(&chunk[..chunk.len().min(usize::try_from(n).unwrap_or(usize::MAX))])

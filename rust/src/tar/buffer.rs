@@ -12,6 +12,7 @@ const AFTER_SKIP: usize = 4 << 10;
 
 pub(super) struct Buffer {
     source: Source,
+    /// As long as the reads so far were: whoever looks at one member needs little.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -30,7 +31,7 @@ impl Buffer {
             Source::Random(bytes) => Some(bytes.size().map_err(|e| Error::io("stat", None, e))?),
         };
         let ahead = if source.is_random() { AFTER_SKIP } else { CAPACITY };
-        Ok(Buffer { source, bytes: vec![0; CAPACITY], start: 0, end: 0, position: 0, ahead, size })
+        Ok(Buffer { source, bytes: Vec::new(), start: 0, end: 0, position: 0, ahead, size })
     }
 
     /// Offset in the source of the next byte.
@@ -109,12 +110,15 @@ impl Buffer {
     fn fill(&mut self) -> Result<usize> {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-        } else if self.bytes.len() - self.end < CAPACITY / 4 {
+        } else if CAPACITY - self.end < CAPACITY / 4 {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
         }
-        let room = self.bytes.len() - self.end;
+        let room = CAPACITY - self.end;
         let want = room.min(self.ahead);
+        if self.bytes.len() < self.end + want {
+            self.bytes.resize(self.end + want, 0);
+        }
         self.ahead = (2 * self.ahead).min(CAPACITY);
         let target = &mut self.bytes[self.end..self.end + want];
         let at = self.position + (self.end - self.start) as u64;
