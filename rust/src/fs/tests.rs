@@ -479,3 +479,37 @@ fn a_dead_holder_keeps_no_lock() {
     holder.wait().unwrap();
     drop(Lock::exclusive(&path).unwrap());
 }
+
+#[test]
+fn a_folder_with_what_is_known_about_each_entry() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::open(folder.path()).unwrap();
+    root.create_dir(Path::new("d")).unwrap();
+    root.create_file(Path::new("d/file")).unwrap().write_all(b"four").unwrap();
+    let found = root.list_metadata(Path::new("")).unwrap();
+    assert_eq!(found, [("d".into(), root.metadata(Path::new("d")).unwrap())]);
+    let found = root.list_metadata(Path::new("d")).unwrap();
+    assert_eq!((found.len(), found[0].1.size), (1, 4));
+    root.sync_dir(Path::new("")).unwrap();
+    root.sync_dir(Path::new("d")).unwrap();
+    let time = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_600_000_000);
+    root.set_own_times(Some(time), Some(time)).unwrap();
+    assert_eq!(root.metadata(Path::new("")).unwrap().modified, Some(time));
+}
+
+#[cfg(unix)]
+#[test]
+fn what_changes_after_a_moment_tells_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = Root::open(folder.path()).unwrap();
+    let path = Path::new("file");
+    root.create_file(path).unwrap();
+    for _ in 0..20 {
+        let before = root.metadata(path).unwrap().changed.unwrap();
+        outlast(folder.path(), before).unwrap();
+        root.set_times(path, None, Some(std::time::UNIX_EPOCH)).unwrap();
+        assert!(root.metadata(path).unwrap().changed.unwrap() > before);
+    }
+    // A clock that was put back keeps nobody waiting for long.
+    outlast(folder.path(), (i64::MAX, 0)).unwrap();
+}

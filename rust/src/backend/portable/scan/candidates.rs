@@ -56,7 +56,7 @@ impl Candidates {
         db.execute_batch(
             "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;
              CREATE TABLE candidates (seq INTEGER PRIMARY KEY, path BLOB, now BLOB, before_path BLOB, before BLOB,
-                                      respelled INTEGER, device INTEGER, inode INTEGER);
+                                      respelled INTEGER, device INTEGER, inode INTEGER, kept INTEGER);
              CREATE INDEX by_file ON candidates (device, inode) WHERE device IS NOT NULL;
              CREATE TABLE gone (path BLOB, stat BLOB, device INTEGER, inode INTEGER);
              CREATE INDEX gone_by_file ON gone (device, inode);
@@ -74,7 +74,10 @@ impl Candidates {
     /// Calls `visit` for each candidate in the order of the tree: a directory before what is in it. A whiteout hides
     /// what is below it: that is not told.
     pub fn each(&self, mut visit: impl FnMut(Candidate) -> Result<()>) -> Result<()> {
-        let mut select = self.db.prepare(&format!("SELECT {COLUMNS} FROM candidates ORDER BY seq")).map_err(failed)?;
+        let mut select = self
+            .db
+            .prepare(&format!("SELECT {COLUMNS} FROM candidates WHERE kept = 0 ORDER BY seq"))
+            .map_err(failed)?;
         let mut rows = select.query(()).map_err(failed)?;
         while let Some(row) = rows.next().map_err(failed)? {
             visit(candidate(row).map_err(failed)?)?;
@@ -82,7 +85,7 @@ impl Candidates {
         Ok(())
     }
 
-    /// All names in the tree of a file, as far as they differ, in order.
+    /// The names in the tree of a file: those that differ, and of a file that has more than one all, in order.
     pub fn names_of(&self, stat: &Stat) -> Result<Vec<Candidate>> {
         let sql = format!("SELECT {COLUMNS} FROM candidates WHERE device = ? AND inode = ? ORDER BY seq");
         let mut select = self.db.prepare_cached(&sql).map_err(failed)?;
@@ -163,7 +166,7 @@ impl Candidates {
         };
         let respelled = cursor.name != child.name;
         let unchanged = !respelled && cursor.stat == now.to_bytes();
-        if unchanged && !is_directory {
+        if unchanged && !is_directory && (now.kind != Kind::File || now.links < 2) {
             cursor.advance()?;
             return Ok(None);
         }
@@ -181,6 +184,10 @@ impl Candidates {
                 self.vanished(&key, &before)?;
             }
         } else {
+            if !is_directory {
+                // A new name that came with a moved directory shows on no other name.
+                self.note(&path, Some(&now), Some((&key, &now, false)), true)?;
+            }
             cursor.advance()?;
         }
         Ok(is_directory.then_some((path, key)))
@@ -212,7 +219,11 @@ impl Candidates {
     }
 
     fn differs(&self, path: &[u8], now: Option<&Stat>, before: Option<(&[u8], &Stat, bool)>) -> Result<()> {
-        let sql = "INSERT INTO candidates VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)";
+        self.note(path, now, before, false)
+    }
+
+    fn note(&self, path: &[u8], now: Option<&Stat>, before: Option<(&[u8], &Stat, bool)>, kept: bool) -> Result<()> {
+        let sql = "INSERT INTO candidates VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)";
         let mut insert = self.db.prepare_cached(sql).map_err(failed)?;
         let file = now.filter(|now| now.kind == Kind::File).map(number);
         insert
@@ -224,6 +235,7 @@ impl Candidates {
                 before.is_some_and(|(.., respelled)| respelled),
                 file.map(|(device, _)| device),
                 file.map(|(_, inode)| inode),
+                kept,
             ))
             .map(drop)
             .map_err(failed)

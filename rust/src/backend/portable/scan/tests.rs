@@ -222,6 +222,20 @@ fn a_new_name_of_an_unchanged_file_is_a_link_to_it() {
 }
 
 #[test]
+fn a_name_in_a_moved_directory_stays_a_name_of_its_file() {
+    let layer = Layer::new().dir("Files").file("Files/x", b"xx").dir("Files/d").link("Files/d/y", "Files/x");
+    let sandbox = Sandbox::new(&[layer.tar()]);
+    fs::rename(sandbox.path("d"), sandbox.path("k")).unwrap();
+    settle(&sandbox.path(""));
+    assert_eq!(sandbox.told(), ["delete Files/d", "add Files/k", "add Files/k/y"]);
+    let link = member(&sandbox, "Files/k/y");
+    assert_eq!((link.kind, link.link_name), (EntryKind::HardLink, Some(b"Files/x".to_vec())));
+    let next = sandbox.next();
+    let inode = |name: &str| fs::metadata(next.path(name)).unwrap().ino();
+    assert_eq!(inode("x"), inode("k/y"));
+}
+
+#[test]
 fn a_deleted_name_leaves_the_other_names() {
     let sandbox = Sandbox::new(&[base()]);
     fs::remove_file(sandbox.path("x")).unwrap();
@@ -469,6 +483,57 @@ fn a_sandbox_above_nothing_holds_what_is_put_into_it() {
     fs::write(sandbox.path("first"), "1").unwrap();
     assert_eq!(sandbox.told(), ["modify Files times", "add Files/first"]);
     assert_eq!(fs::read(sandbox.next().path("first")).unwrap(), b"1");
+}
+
+/// `WINLAYERS_FILES=100000 cargo test --release -- --ignored --nocapture timings`
+#[test]
+#[ignore = "prints how long things take"]
+fn timings() {
+    use std::time::Instant;
+    let files: usize = std::env::var("WINLAYERS_FILES").ok().and_then(|n| n.parse().ok()).unwrap_or(10_000);
+    let name = |i: usize| format!("d{}/file{i}.txt", i / 100);
+    let mut layer = Layer::new().dir("Files");
+    for i in 0..files {
+        if i % 100 == 0 {
+            layer = layer.dir(&format!("Files/d{}", i / 100));
+        }
+        layer = layer.file(&format!("Files/{}", name(i)), &[7; 1000]);
+    }
+    let tar = layer.tar();
+    let timed = |what: &str, work: &mut dyn FnMut()| {
+        let start = Instant::now();
+        work();
+        eprintln!("{what}: {} ms", start.elapsed().as_millis());
+    };
+    let mut sandbox = Sandbox::new(&[Layer::new().dir("Files").tar()]);
+    timed("index", &mut || drop(crate::backend::portable::testing::index(sandbox.folder.path(), &tar)));
+    timed("index and lay out", &mut || sandbox = Sandbox::new(&[tar.clone()]));
+    timed("bare loop", &mut || {
+        let bare = sandbox.folder.path().join("bare");
+        for i in 0..files {
+            if i % 100 == 0 {
+                fs::create_dir_all(bare.join(format!("d{}", i / 100))).unwrap();
+            }
+            fs::write(bare.join(name(i)), [7; 1000]).unwrap();
+        }
+    });
+    let find = |sandbox: &Sandbox| {
+        let mut find = std::process::Command::new("find");
+        find.arg(sandbox.tree()).args(["-printf", "%p %s %T@ %C@ %i\\n"]).stdout(std::process::Stdio::null());
+        find.status().unwrap();
+    };
+    for _ in 0..3 {
+        timed("find", &mut || find(&sandbox));
+        timed("changes, none", &mut || assert_eq!(sandbox.changes().unwrap().len(), 0));
+    }
+    for i in (0..files).step_by(100) {
+        fs::write(sandbox.path(&name(i)), [8; 1000]).unwrap();
+    }
+    for _ in 0..3 {
+        timed("find", &mut || find(&sandbox));
+        timed("changes, 1 %", &mut || assert_eq!(sandbox.changes().unwrap().len(), files / 100));
+    }
+    timed("export, 1 %", &mut || drop(sandbox.export().unwrap()));
 }
 
 #[path = "model.rs"]
