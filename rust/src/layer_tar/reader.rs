@@ -150,14 +150,19 @@ impl LayerReader {
         Ok(LayerReader { tar, policy, limits: limits.clone(), pending: None, current: None, zeros: Vec::new() })
     }
 
-    /// A reader in the middle of a tar: at the first header block of a member, with the global records before it. Its
-    /// offsets count from there.
+    /// A reader in the middle of a tar: at the first header block of a member, with the global records before it.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] for records that are none.
-    pub fn starting_in(source: Source, global_records: &[u8], policy: Policy, limits: &Limits) -> Result<Self> {
+    pub fn starting_in(
+        source: Source,
+        position: u64,
+        global_records: &[u8],
+        policy: Policy,
+        limits: &Limits,
+    ) -> Result<Self> {
         let mut reader = Self::new(source, policy, limits)?;
-        reader.tar.set_global_records(global_records)?;
+        reader.tar.start_in(position, global_records)?;
         Ok(reader)
     }
 

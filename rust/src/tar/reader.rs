@@ -138,11 +138,12 @@ impl Reader {
         self.globals.raw()
     }
 
-    /// Begins with global records that were read before, as for a reader that starts in the middle of an archive.
+    /// Begins in the middle of an archive: at the first block of a member, with the global records before it.
     ///
     /// # Errors
-    /// [`Error::Format`] for bytes that are no records.
-    pub fn set_global_records(&mut self, records: &[u8]) -> Result<()> {
+    /// [`Error::Format`] for bytes that are no records; [`Error::Io`].
+    pub fn start_in(&mut self, position: u64, records: &[u8]) -> Result<()> {
+        self.buffer.skip(position)?;
         self.globals.parse(records, 0)
     }
 

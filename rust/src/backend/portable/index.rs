@@ -1,51 +1,35 @@
-//! One imported layer: where in its tar each entry stands, by folded path.
+//! One imported layer: where in its tar each entry stands, by folded name.
 //!
 //! A SQLite file beside the tar, written once. Metadata stays in the tar alone: a row tells where, and the entry is
-//! decoded from there.
+//! decoded from there. A directory has a number, and what lies in it has that number: so the index grows with the tar,
+//! however deep its paths are.
+
+mod build;
+#[cfg(test)]
+mod tests;
 
 use crate::backend::Imported;
-use crate::error::{Error, Format, Limit, Result, Rule, StoreFault, display_name};
+use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::open_file;
-use crate::layer_tar::{EntryKind, Found, LayerReader, whiteout};
+use crate::layer_tar::{DataPlace, EntryKind, Found, LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
 use crate::store::sql;
 use crate::tar::{ReadAt, Source};
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Statement, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// The version of the tables, in `user_version`.
 const VERSION: i64 = 1;
 /// "WLix", in `application_id`.
 const APPLICATION: i64 = 0x574c_6978;
 
-const TABLES: &str = "
-CREATE TABLE entry (
-    folder BLOB NOT NULL,
-    name BLOB NOT NULL,
-    path BLOB NOT NULL,
-    kind INTEGER NOT NULL,
-    place INTEGER,
-    globals INTEGER NOT NULL,
-    size INTEGER NOT NULL,
-    link BLOB,
-    hides INTEGER NOT NULL,
-    PRIMARY KEY (folder, name)
-) STRICT, WITHOUT ROWID;
-CREATE TABLE about (
-    diff_id TEXT NOT NULL,
-    size INTEGER NOT NULL,
-    entries INTEGER NOT NULL,
-    data INTEGER NOT NULL,
-    globals BLOB NOT NULL
-) STRICT;";
-
-/// The roots that a layer has.
-const ROOTS: [&[u8]; 3] = [b"FILES", b"HIVES", b"UTILITYVM"];
+/// The number of the folder that the roots lie in.
+pub const TOP: u64 = 0;
 
 /// What [`Index::build`] counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -56,15 +40,17 @@ pub struct Summary {
     pub data: u64,
 }
 
-/// What a layer has at a path.
+/// What a layer has of one name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
-    /// The path as the tar has it, without a closing slash.
-    pub path: Vec<u8>,
-    /// The last component, folded.
+    /// The name, folded.
     pub key: Vec<u8>,
+    /// The name as the tar has it; of a directory, as the tar has it first.
+    pub name: Vec<u8>,
     /// What it has there.
     pub what: What,
+    /// The number of the directory, for [`Index::children`]; [`TOP`] for what is none.
+    pub folder: u64,
     /// Where its member begins in the tar; `None` for a directory that is only there for what lies in it.
     pub place: Option<u64>,
     /// Bytes of the global records that apply to the member.
@@ -73,13 +59,13 @@ pub struct Row {
     pub size: u64,
     /// The folded path that a hard link leads to.
     pub link: Option<Vec<u8>>,
-    /// Whether what lower layers have at the path is hidden.
+    /// Whether what lower layers have of the name is hidden.
     pub hides: bool,
     /// Whether what lower layers have in the directory is hidden.
     pub opaque: bool,
 }
 
-/// What a layer has at a path.
+/// What a layer has of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
     /// Nothing of its own: a whiteout.
@@ -129,7 +115,8 @@ impl What {
 /// let summary = Index::build(Arc::new(File::open(&tar).unwrap()), &index, "sha256:0", &Default::default())?;
 /// assert_eq!(summary.entries, 1);
 /// let index = Index::open(&tar, &index, &Default::default())?;
-/// assert_eq!(index.get(b"FILES/HELLO.TXT")?.unwrap().path, b"Files/Hello.txt");
+/// let row = index.get(b"FILES/HELLO.TXT")?.unwrap();
+/// assert_eq!(index.entry(&row)?.entry.name, b"Files/Hello.txt");
 /// # Ok::<(), winlayers::error::Error>(())
 /// ```
 pub struct Index {
@@ -148,42 +135,18 @@ impl Index {
     /// Those of reading a layer tar. [`Error::Refused`], with the member: [`Rule::NameNotUnicode`],
     /// [`Rule::RootUnknown`], [`Rule::CaseCollision`] for two members that NTFS takes for one,
     /// [`Rule::DuplicateName`] for one name twice or a file that others lie in, [`Rule::LinkEscapes`] for a link that
-    /// others lie in.
+    /// others lie in, [`Rule::WhiteoutName`] for a folder named like a whiteout, [`Rule::NameEscapes`] for a whiteout
+    /// of `..`.
+    ///
+    /// [`Rule::NameNotUnicode`]: crate::error::Rule::NameNotUnicode
+    /// [`Rule::RootUnknown`]: crate::error::Rule::RootUnknown
+    /// [`Rule::CaseCollision`]: crate::error::Rule::CaseCollision
+    /// [`Rule::DuplicateName`]: crate::error::Rule::DuplicateName
+    /// [`Rule::LinkEscapes`]: crate::error::Rule::LinkEscapes
+    /// [`Rule::WhiteoutName`]: crate::error::Rule::WhiteoutName
+    /// [`Rule::NameEscapes`]: crate::error::Rule::NameEscapes
     pub fn build(tar: Arc<File>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
-        let size = tar.size().map_err(|e| Error::io("stat", None, e))?;
-        let mut reader = LayerReader::new(Source::Random(tar), Policy::default(), limits)?;
-        let name = index.display().to_string();
-        let failed = |e| sql(&name, e);
-        let mut connection = Connection::open(index).map_err(failed)?;
-        let mut summary = Summary::default();
-        (|| {
-            // It is no index until the caller has synced it and given it its name.
-            connection.pragma_update(None, "journal_mode", "OFF")?;
-            connection.pragma_update(None, "synchronous", "OFF")?;
-            connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
-            connection.pragma_update(None, "cache_size", -65_536)?;
-            connection.execute_batch(TABLES)?;
-            connection.pragma_update(None, "application_id", APPLICATION)?;
-            connection.pragma_update(None, "user_version", VERSION)
-        })()
-        .map_err(failed)?;
-        let transaction = connection.transaction().map_err(failed)?;
-        {
-            let mut builder = Builder::new(&transaction, &name)?;
-            while let Some(found) = reader.next_found()? {
-                summary.entries += 1;
-                limits.check(Limit::Entries, summary.entries)?;
-                summary.data += found.entry.size;
-                builder.add(&found).map_err(|e| e.in_member(&found.entry.name))?;
-            }
-        }
-        let integer = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let about =
-            params![diff_id, integer(size), integer(summary.entries), integer(summary.data), reader.global_records()];
-        transaction.execute("INSERT INTO about VALUES (?, ?, ?, ?, ?)", about).map_err(failed)?;
-        transaction.commit().map_err(failed)?;
-        connection.close().map_err(|(_, e)| failed(e))?;
-        Ok(summary)
+        build::build(tar, index, diff_id, limits)
     }
 
     /// Opens a tar and its index.
@@ -195,41 +158,22 @@ impl Index {
         let path = index.display().to_string();
         let damaged = |detail: String| Error::store(StoreFault::Damaged, "", format!("{path}: {detail}"));
         let tar = open_file(tar)?;
-        // SQLite tells less about a file that is not there.
-        drop(open_file(index)?);
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let uri = format!("file:{}?immutable=1", crate::store::escaped(index));
-        let connection = Connection::open_with_flags(uri, flags).map_err(|e| sql(&path, e))?;
+        let connection = open_immutable(index)?;
         let (imported, globals) = (|| {
-            connection.pragma_update(None, "mmap_size", 0)?;
-            connection.pragma_update(None, "cell_size_check", true)?;
-            connection.set_prepared_statement_cache_capacity(8);
             let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
             if (pragma("application_id")?, pragma("user_version")?) != (APPLICATION, VERSION) {
                 return Ok(None);
             }
-            let row = |row: &rusqlite::Row| {
-                let number = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
-                let diff_id: String = row.get(0)?;
-                let imported = Imported { diff_id, size: number(1)?, entries: number(2)?, data: number(3)? };
-                Ok((imported, row.get::<_, Vec<u8>>(4)?))
-            };
-            connection.query_row("SELECT * FROM about", [], row).optional()
+            connection.query_row("SELECT * FROM about", [], about).optional()
         })()
-        .map_err(|e| damaged(e.to_string()))?
+        .map_err(|e: rusqlite::Error| damaged(e.to_string()))?
         .ok_or_else(|| damaged(format!("expected an index of version {VERSION}, found something else")))?;
         let size = tar.size().map_err(|e| Error::io("stat", None, e))?;
         if size != imported.size {
             return Err(damaged(format!("expected a tar of {} bytes, found {size}", imported.size)));
         }
-        Ok(Index {
-            connection: Mutex::new(connection),
-            path,
-            tar: Arc::new(tar),
-            imported,
-            globals,
-            limits: limits.clone(),
-        })
+        let (tar, connection) = (Arc::new(tar), Mutex::new(connection));
+        Ok(Index { connection, path, tar, imported, globals, limits: limits.clone() })
     }
 
     /// What the import told.
@@ -243,18 +187,27 @@ impl Index {
     /// # Errors
     /// [`StoreFault::Damaged`], [`Error::Io`].
     pub fn get(&self, path: &[u8]) -> Result<Option<Row>> {
-        let (folder, name) = split(path);
-        self.get_in(folder, name)
+        let mut folder = TOP;
+        let mut parts = path.split(|byte| *byte == b'/').peekable();
+        while let Some(part) = parts.next() {
+            match self.get_in(folder, part)? {
+                found if parts.peek().is_none() => return Ok(found),
+                Some(row) if row.what.is_folder() => folder = row.folder,
+                _ => break,
+            }
+        }
+        Ok(None)
     }
 
-    /// What the layer has of one name in a folder, both folded.
+    /// What the layer has of one folded name in a folder.
     ///
     /// # Errors
     /// As [`Index::get`].
-    pub fn get_in(&self, folder: &[u8], name: &[u8]) -> Result<Option<Row>> {
+    pub fn get_in(&self, folder: u64, name: &[u8]) -> Result<Option<Row>> {
         self.query(|connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM entry WHERE folder = ? AND name = ?")?;
-            statement.query_row([folder, name], row).optional()
+            let mut rows = statement.query((integer(folder), name))?;
+            rows.next()?.map(row).transpose()
         })
     }
 
@@ -262,37 +215,34 @@ impl Index {
     ///
     /// # Errors
     /// As [`Index::get`].
-    pub fn children(&self, folder: &[u8]) -> Result<Vec<Row>> {
+    pub fn children(&self, folder: u64) -> Result<Vec<Row>> {
         self.query(|connection| {
             let mut statement = connection.prepare_cached("SELECT * FROM entry WHERE folder = ? ORDER BY name")?;
-            statement.query_map([folder], row)?.collect()
+            statement.query_map([integer(folder)], row)?.collect()
         })
     }
 
-    /// The entry of a row, decoded from the tar. Its places count from the row's place: read them with
-    /// [`Index::source`].
+    /// The entry of a row, decoded from the tar. Of a directory that no member tells of it has the name alone.
     ///
     /// # Errors
     /// Those of reading a layer tar; [`StoreFault::Damaged`] where the tar has no such entry there.
     pub fn entry(&self, row: &Row) -> Result<Found> {
         let Some(place) = row.place else {
-            let entry = crate::layer_tar::LayerEntry::new(row.path.clone(), EntryKind::Directory);
+            let entry = LayerEntry::new(row.name.clone(), EntryKind::Directory);
             return Ok(Found { entry, has_data: false, places: Vec::new(), position: 0, globals: 0 });
         };
         let globals = usize::try_from(row.globals).ok().and_then(|n| self.globals.get(..n));
-        let globals = globals.ok_or_else(|| self.damaged("global records"))?;
-        let source = Source::Random(Arc::new(self.source(place)));
-        let mut reader = LayerReader::starting_in(source, globals, Policy::default(), &self.limits)?;
+        let globals = globals.ok_or_else(|| self.damaged("global records that there are not"))?;
+        let source = Source::Random(Arc::clone(&self.tar) as Arc<dyn ReadAt>);
+        let mut reader = LayerReader::starting_in(source, place, globals, Policy::default(), &self.limits)?;
+        let is_it = |found: &Found| {
+            let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
+            What::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
+        };
         match reader.next_found()? {
-            Some(found) if fold_wtf8(trimmed(&found.entry.name)) == fold_wtf8(&row.path) => Ok(found),
-            _ => Err(self.damaged(&format!("{}, which its tar has elsewhere", display_name(&row.path)))),
+            Some(found) if is_it(&found) => Ok(found),
+            _ => Err(self.damaged(&format!("\"{}\", which its tar has elsewhere", display_name(&row.name)))),
         }
-    }
-
-    /// The tar from a place on.
-    #[must_use]
-    pub fn source(&self, place: u64) -> Tail {
-        Tail { tar: Arc::clone(&self.tar), start: place }
     }
 
     /// Reads the unnamed data of a row, or a named stream.
@@ -300,35 +250,23 @@ impl Index {
     /// # Errors
     /// As [`Index::entry`]; [`Error::Io`] where there is no such stream.
     pub fn open_row(&self, row: &Row, stream: Option<&[u8]>) -> Result<Data> {
-        self.data(&self.entry(row)?, stream, row.place.unwrap_or(0))
+        self.open_found(&self.entry(row)?, stream)
     }
 
-    /// As [`Index::open_row`], for an entry that [`Index::reader`] gave.
+    /// As [`Index::open_row`], for an entry that [`Index::entry`] or [`Index::reader`] gave.
     ///
     /// # Errors
     /// [`Error::Io`] where there is no such stream.
     pub fn open_found(&self, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
-        self.data(found, stream, 0)
-    }
-
-    /// As [`Index::open_row`], for a row whose entry [`Index::entry`] gave.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where there is no such stream.
-    pub fn open_entry(&self, row: &Row, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
-        self.data(found, stream, row.place.unwrap_or(0))
-    }
-
-    fn data(&self, found: &Found, stream: Option<&[u8]>, start: u64) -> Result<Data> {
         let i = match stream {
             None => found.has_data.then_some(0),
             Some(name) => found.entry.streams.iter().flatten().position(|stream| stream.name == name).map(|i| i + 1),
         };
-        let Some(i) = i else {
+        let Some(place) = i.and_then(|i| found.places.get(i)) else {
             let path = display_name(&found.entry.name);
             return Err(Error::io("open", Some(Path::new(&path)), io::ErrorKind::NotFound.into()));
         };
-        Ok(Data { source: self.source(start), place: found.places[i].clone(), offset: 0 })
+        Ok(Data { tar: Arc::clone(&self.tar), place: place.clone(), offset: 0 })
     }
 
     /// All entries in the order of the tar.
@@ -344,24 +282,17 @@ impl Index {
     /// # Errors
     /// [`StoreFault::Damaged`] for one that is none.
     pub fn same_rows(one: &Path, other: &Path) -> Result<bool> {
-        let open = |path: &Path| {
-            let uri = format!("file:{}?immutable=1", crate::store::escaped(path));
-            Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)
-        };
+        let (left, right) = (open_immutable(one)?, open_immutable(other)?);
         let compare = || {
-            let (left, right) = (open(one)?, open(other)?);
-            let about = |c: &Connection| {
-                c.query_row("SELECT * FROM about", [], |r| {
-                    Ok((r.get::<_, String>(0)?, r.get::<_, i64>(1)?, r.get::<_, i64>(2)?, r.get::<_, i64>(3)?))
-                })
-            };
-            if about(&left)? != about(&right)? {
+            let claims = |connection: &Connection| connection.query_row("SELECT * FROM about", [], about);
+            if claims(&left)? != claims(&right)? {
                 return Ok(false);
             }
-            const ALL: &str = "SELECT * FROM entry ORDER BY folder, name";
+            const ALL: &str = "SELECT *, folder FROM entry ORDER BY folder, name";
+            let whole = |found: &rusqlite::Row| Ok((row(found)?, found.get::<_, i64>(COLUMNS)?));
             let (mut left, mut right) = (left.prepare(ALL)?, right.prepare(ALL)?);
-            let mut right = right.query_map([], row)?;
-            for one in left.query_map([], row)? {
+            let mut right = right.query_map([], whole)?;
+            for one in left.query_map([], whole)? {
                 match right.next().transpose()? {
                     Some(other) if other == one? => {}
                     _ => return Ok(false),
@@ -372,7 +303,7 @@ impl Index {
         compare().map_err(|e| sql(&one.display().to_string(), e))
     }
 
-    fn query<T>(&self, work: impl FnOnce(&MutexGuard<Connection>) -> rusqlite::Result<T>) -> Result<T> {
+    fn query<T>(&self, work: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
         work(&self.connection.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|e| sql(&self.path, e))
     }
 
@@ -381,236 +312,73 @@ impl Index {
     }
 }
 
-/// A tar from a place on.
-#[derive(Clone)]
-pub struct Tail {
-    tar: Arc<File>,
-    start: u64,
-}
-
-impl ReadAt for Tail {
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        match self.start.checked_add(offset) {
-            Some(at) => ReadAt::read_at(&*self.tar, buf, at),
-            None => Ok(0),
-        }
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(ReadAt::size(&*self.tar)?.saturating_sub(self.start))
-    }
-}
-
 /// The data of a file, from front to end; holes are zeros.
 pub struct Data {
-    source: Tail,
-    place: crate::layer_tar::DataPlace,
+    tar: Arc<File>,
+    place: DataPlace,
     offset: u64,
-}
-
-impl Data {
-    /// Goes on at an offset.
-    pub fn seek_to(&mut self, offset: u64) {
-        self.offset = offset;
-    }
 }
 
 impl Read for Data {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.place.read_at(&self.source, self.offset, buf).map_err(io::Error::other)?;
+        let n = self.place.read_at(&*self.tar, self.offset, buf).map_err(io::Error::other)?;
         self.offset += n as u64;
         Ok(n)
     }
 }
 
-struct Builder<'a> {
-    look: Statement<'a>,
-    put: Statement<'a>,
-    index: &'a str,
-    /// The folder that was seen last, as the tar has it, and what was made of it.
-    last_folder: (Vec<u8>, Vec<u8>),
+/// Opens an index that nobody writes to: without locks, and without other files.
+fn open_immutable(index: &Path) -> Result<Connection> {
+    // SQLite tells less about a file that is not there.
+    drop(open_file(index)?);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let uri = format!("file:{}?immutable=1", crate::store::escaped(index));
+    let open = || {
+        let connection = Connection::open_with_flags(uri, flags)?;
+        connection.pragma_update(None, "mmap_size", 0)?;
+        connection.pragma_update(None, "cell_size_check", true)?;
+        connection.set_prepared_statement_cache_capacity(8);
+        Ok(connection)
+    };
+    open().map_err(|e| sql(&index.display().to_string(), e))
 }
 
-impl<'a> Builder<'a> {
-    fn new(connection: &'a Connection, index: &'a str) -> Result<Self> {
-        let failed = |e| sql(index, e);
-        Ok(Builder {
-            look: connection.prepare("SELECT * FROM entry WHERE folder = ? AND name = ?").map_err(failed)?,
-            put: connection
-                .prepare("INSERT OR REPLACE INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)")
-                .map_err(failed)?,
-            index,
-            last_folder: Default::default(),
-        })
-    }
-
-    fn add(&mut self, found: &Found) -> Result<()> {
-        let path = trimmed(&found.entry.name);
-        let (folder, name) = split(path);
-        let is_whiteout = found.entry.kind == EntryKind::Whiteout;
-        if is_whiteout && name == whiteout::OPAQUE {
-            let (folder, name) = split(folder);
-            return self.hide(folder, name, OPAQUE);
-        }
-        if is_whiteout {
-            return self.hide(folder, &name[whiteout::PREFIX.len()..], HIDES);
-        }
-        let folder = self.folder(folder, What::Entry(EntryKind::Directory))?;
-        let key = fold(name)?;
-        if folder.is_empty() && !(ROOTS.contains(&&key[..]) && found.entry.kind == EntryKind::Directory) {
-            return Err(Error::refused(Rule::RootUnknown, display_name(path)));
-        }
-        let link = match (found.entry.kind, &found.entry.link_name) {
-            (EntryKind::HardLink, Some(target)) => Some(fold(trimmed(target))?),
-            (EntryKind::HardLink, None) => {
-                return Err(Error::format(Format::LayerTar, "hard link", "a target", "none"));
-            }
-            _ => None,
-        };
-        let mut row = Row {
-            path: path.to_vec(),
-            key,
-            what: What::Entry(found.entry.kind),
-            place: Some(found.position),
-            globals: found.globals,
-            size: found.entry.size,
-            link,
-            hides: false,
-            opaque: false,
-        };
-        if let Some(before) = self.look(&folder, &row.key)? {
-            let merge = row.what.is_folder() && before.what.is_folder();
-            if !merge && before.what != What::Nothing {
-                return Err(self.collision(&before, path));
-            }
-            (row.hides, row.opaque) = (before.hides, before.opaque);
-            if merge && before.what != What::Passage {
-                // The directory keeps the name that it had first.
-                row.path = before.path;
-            }
-        }
-        self.put(&folder, &row)
-    }
-
-    fn collision(&self, before: &Row, path: &[u8]) -> Error {
-        if before.path == path && before.what.is_folder() {
-            return Error::refused(Rule::DuplicateName, "other entries lie in it");
-        }
-        if before.path == path {
-            return Error::refused(Rule::DuplicateName, "");
-        }
-        Error::refused(Rule::CaseCollision, format!("{} came before", display_name(&before.path)))
-    }
-
-    /// Notes a whiteout.
-    fn hide(&mut self, folder: &[u8], name: &[u8], how: i64) -> Result<()> {
-        let parent = self.folder(folder, What::Passage)?;
-        let path = join(folder, name);
-        let key = fold(name)?;
-        let what = if how == OPAQUE { What::Passage } else { What::Nothing };
-        let mut row = self.look(&parent, &key)?.unwrap_or(Row {
-            path,
-            key,
-            what,
-            place: None,
-            globals: 0,
-            size: 0,
-            link: None,
-            hides: false,
-            opaque: false,
-        });
-        row.hides |= how == HIDES;
-        row.opaque |= how == OPAQUE;
-        if how == OPAQUE && row.what == What::Nothing {
-            row.what = What::Passage;
-        }
-        self.put(&parent, &row)
-    }
-
-    /// Makes sure that a folder has a row, and those above it; gives its key.
-    fn folder(&mut self, folder: &[u8], what: What) -> Result<Vec<u8>> {
-        if folder.is_empty() {
-            return Ok(Vec::new());
-        }
-        if self.last_folder.0 == folder && what == What::Passage {
-            return Ok(self.last_folder.1.clone());
-        }
-        let (above, name) = split(folder);
-        let parent = self.folder(above, what)?;
-        let key = fold(name)?;
-        if parent.is_empty() && !ROOTS.contains(&&key[..]) {
-            return Err(Error::refused(Rule::RootUnknown, display_name(folder)));
-        }
-        let full = join(&parent, &key);
-        match self.look(&parent, &key)? {
-            Some(row) if row.what == What::Entry(EntryKind::Directory) || row.what == what => {}
-            Some(mut row) if !matches!(row.what, What::Entry(_)) => {
-                row.what = what;
-                row.path = folder.to_vec();
-                self.put(&parent, &row)?;
-            }
-            Some(row) => {
-                let what = format!("{} is no directory", display_name(&row.path));
-                let is_link = matches!(row.what, What::Entry(EntryKind::Symlink | EntryKind::Junction));
-                let rule = if is_link { Rule::LinkEscapes } else { Rule::DuplicateName };
-                return Err(Error::refused(rule, what));
-            }
-            None => {
-                let row = Row {
-                    path: folder.to_vec(),
-                    key,
-                    what,
-                    place: None,
-                    globals: 0,
-                    size: 0,
-                    link: None,
-                    hides: false,
-                    opaque: false,
-                };
-                self.put(&parent, &row)?;
-            }
-        }
-        self.last_folder = (folder.to_vec(), full.clone());
-        Ok(full)
-    }
-
-    fn look(&mut self, folder: &[u8], name: &[u8]) -> Result<Option<Row>> {
-        self.look.query_row([folder, name], row).optional().map_err(|e| sql(self.index, e))
-    }
-
-    fn put(&mut self, folder: &[u8], row: &Row) -> Result<()> {
-        let integer = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
-        let hides = if row.hides { HIDES } else { 0 } | if row.opaque { OPAQUE } else { 0 };
-        let values = params![
-            folder,
-            row.key,
-            row.path,
-            row.what.number(),
-            row.place.map(integer),
-            integer(row.globals),
-            integer(row.size),
-            row.link,
-            hides
-        ];
-        self.put.execute(values).map(drop).map_err(|e| sql(self.index, e))
-    }
+fn about(row: &rusqlite::Row) -> rusqlite::Result<(Imported, Vec<u8>)> {
+    let number = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
+    let imported = Imported { diff_id: row.get(0)?, size: number(1)?, entries: number(2)?, data: number(3)? };
+    Ok((imported, row.get(4)?))
 }
+
+const COLUMNS: usize = 10;
 
 fn row(row: &rusqlite::Row) -> rusqlite::Result<Row> {
-    let number = row.get::<_, i64>(3)?;
-    let what = KINDS.iter().find(|(_, kind)| *kind == number).map(|(what, _)| *what);
-    let hides: i64 = row.get(8)?;
+    let number = |i| row.get::<_, i64>(i);
+    let wrong = |i, number| rusqlite::Error::IntegralValueOutOfRange(i, number);
+    let kind = number(3)?;
+    let what = KINDS.iter().find(|(_, number)| *number == kind).map(|(what, _)| *what).ok_or_else(|| wrong(3, kind))?;
+    // A directory came after the one that it lies in, so no damage makes them lie in one another.
+    let (within, folder) = (number(0)?, number(4)?);
+    if within < 0 || what.is_folder() && folder <= within {
+        return Err(wrong(4, folder));
+    }
+    let hides = number(9)?;
     Ok(Row {
         key: row.get(1)?,
-        path: row.get(2)?,
-        what: what.ok_or(rusqlite::Error::IntegralValueOutOfRange(3, number))?,
-        place: row.get::<_, Option<i64>>(4)?.map(i64::unsigned_abs),
-        globals: row.get::<_, i64>(5)?.unsigned_abs(),
-        size: row.get::<_, i64>(6)?.unsigned_abs(),
-        link: row.get(7)?,
+        name: row.get(2)?,
+        what,
+        folder: folder.unsigned_abs(),
+        place: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+        globals: number(6)?.unsigned_abs(),
+        size: number(7)?.unsigned_abs(),
+        link: row.get(8)?,
         hides: hides & HIDES != 0,
         opaque: hides & OPAQUE != 0,
     })
+}
+
+/// SQLite's integers have a sign; nothing here is as large as to need it.
+fn integer(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 fn trimmed(name: &[u8]) -> &[u8] {
@@ -627,8 +395,4 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
 
 pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
-}
-
-fn fold(name: &[u8]) -> Result<Vec<u8>> {
-    fold_wtf8(name).ok_or_else(|| Error::refused(Rule::NameNotUnicode, display_name(name)))
 }

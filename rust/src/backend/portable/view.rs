@@ -1,6 +1,6 @@
 //! Layers seen as one: what a container would see, the nearest layer on top.
 
-use super::index::{Data, Index, Row, What, join};
+use super::index::{Data, Index, Row, TOP, What, split};
 use crate::error::{Error, Format, Result, Rule, display_name};
 use crate::layer_tar::{EntryKind, Found};
 use crate::nt::name::fold_wtf8;
@@ -37,15 +37,15 @@ pub struct Node {
     /// The layer that tells of it, and where; for a directory the nearest that lists it, or the nearest that has it.
     layer: usize,
     row: Row,
-    /// The layers that have something in the directory, nearest first.
-    within: Vec<usize>,
+    /// The layers that have something in the directory, nearest first, with its number there.
+    within: Vec<(usize, u64)>,
 }
 
 impl Node {
     /// The last component of its path.
     #[must_use]
     pub fn name(&self) -> &[u8] {
-        super::index::split(&self.path).1
+        split(&self.path).1
     }
 
     /// What is equal for names of one file and of no other: the layer that holds it, counted from the lowest, and the
@@ -80,25 +80,23 @@ impl View {
 
     /// What layers from `first` on have at a folded path.
     fn find_below(&self, first: usize, key: &[u8]) -> Result<Option<Node>> {
-        let mut folder = Vec::new();
-        let mut path = Vec::new();
-        let mut layers: Vec<usize> = (first..self.layers.len()).collect();
+        let (mut folder, mut path, mut within) = (Vec::new(), Vec::new(), self.tops(first));
         let mut parts = key.split(|byte| *byte == b'/').peekable();
         while let Some(part) = parts.next() {
             let mut merge = Merge::default();
-            for &layer in &layers {
-                if let Some(row) = self.layers[layer].get_in(&folder, part)? {
+            for &(layer, number) in &within {
+                if let Some(row) = self.layers[layer].get_in(number, part)? {
                     merge.add(layer, row);
                 }
                 if merge.closed {
                     break;
                 }
             }
-            let Some(node) = merge.node(&path, &folder) else { return Ok(None) };
+            let Some(node) = merge.node(path, folder) else { return Ok(None) };
             if parts.peek().is_none() {
                 return Ok(Some(node));
             }
-            (folder, path, layers) = (node.key, node.path, node.within);
+            (folder, path, within) = (node.key, node.path, node.within);
         }
         Ok(None)
     }
@@ -108,7 +106,7 @@ impl View {
     /// # Errors
     /// What reading the indexes gives.
     pub fn roots(&self) -> Result<Vec<Node>> {
-        self.merged(&[], &[], &(0..self.layers.len()).collect::<Vec<_>>())
+        self.merged(&[], &[], &self.tops(0))
     }
 
     /// What is in a directory, in the order of the folded names; nothing for what is none.
@@ -119,22 +117,30 @@ impl View {
         self.merged(&node.path, &node.key, &node.within)
     }
 
-    fn merged(&self, path: &[u8], key: &[u8], layers: &[usize]) -> Result<Vec<Node>> {
+    fn tops(&self, first: usize) -> Vec<(usize, u64)> {
+        (first..self.layers.len()).map(|layer| (layer, TOP)).collect()
+    }
+
+    fn merged(&self, path: &[u8], key: &[u8], within: &[(usize, u64)]) -> Result<Vec<Node>> {
         let mut names: BTreeMap<Vec<u8>, Merge> = BTreeMap::new();
-        for &layer in layers {
-            for row in self.layers[layer].children(key)? {
+        for &(layer, number) in within {
+            for row in self.layers[layer].children(number)? {
                 names.entry(row.key.clone()).or_default().add(layer, row);
             }
         }
-        Ok(names.into_values().filter_map(|merge| merge.node(path, key)).collect())
+        Ok(names.into_values().filter_map(|merge| merge.node(path.to_vec(), key.to_vec())).collect())
     }
 
-    /// The entry with its metadata. A directory that no layer lists has none.
+    /// The entry with its metadata; its name is that of the member. A directory that no layer lists has no metadata.
     ///
     /// # Errors
     /// Those of reading a layer tar.
     pub fn entry(&self, node: &Node) -> Result<Found> {
-        self.layers[node.layer].entry(&node.row)
+        let mut found = self.layers[node.layer].entry(&node.row)?;
+        if node.row.place.is_none() {
+            found.entry.name.clone_from(&node.path);
+        }
+        Ok(found)
     }
 
     /// The node whose data this one has: itself, or what a hard link leads to, in the layer of the link or below.
@@ -200,13 +206,13 @@ impl View {
 #[derive(Default)]
 struct Merge {
     top: Option<(usize, Row)>,
-    /// The name that the lowest layer gives a directory.
-    path: Vec<u8>,
-    within: Vec<usize>,
-    /// What lower layers have in the directory is not seen.
-    shut: bool,
+    /// The name: that of the lowest layer where it is a directory.
+    name: Vec<u8>,
+    within: Vec<(usize, u64)>,
     /// Nothing of lower layers is seen.
     closed: bool,
+    /// Nothing that lower layers have in the directory is seen; it may have its name and its metadata from there.
+    opaque: bool,
 }
 
 impl Merge {
@@ -214,49 +220,47 @@ impl Merge {
         if self.closed {
             return;
         }
-        let (hides, opaque, listed) = (row.hides, row.opaque, row.place.is_some());
+        let is_directory = row.what == What::Entry(EntryKind::Directory);
+        if !self.opaque && (is_directory || row.what == What::Passage) {
+            self.within.push((layer, row.folder));
+        }
+        self.closed = row.hides;
+        self.opaque |= row.opaque;
         match row.what {
-            What::Nothing => {}
-            What::Passage if self.shut => {}
-            What::Passage => self.within.push(layer),
+            What::Nothing | What::Passage => {}
             What::Entry(EntryKind::Directory) => {
-                if !self.shut {
-                    self.within.push(layer);
-                }
-                self.path.clone_from(&row.path);
-                if self.top.as_ref().is_none_or(|(_, top)| top.place.is_none() && row.place.is_some()) {
-                    self.top = Some((layer, row));
+                self.name.clone_from(&row.name);
+                match &self.top {
+                    Some((_, top)) if top.place.is_some() || row.place.is_none() => {}
+                    _ => self.top = Some((layer, row)),
                 }
             }
             What::Entry(_) => {
                 self.closed = true;
                 if self.top.is_none() {
-                    self.path.clone_from(&row.path);
+                    self.name.clone_from(&row.name);
                     self.top = Some((layer, row));
-                    self.within.clear();
                 }
             }
         }
-        self.shut |= opaque;
-        // A layer that hides what is in a directory, and does not list the directory, leaves its name and metadata.
-        self.closed |= hides || (opaque && listed);
     }
 
     /// What is to be seen of it, in a folder of this path.
-    fn node(self, folder: &[u8], folder_key: &[u8]) -> Option<Node> {
+    fn node(self, folder: Vec<u8>, folder_key: Vec<u8>) -> Option<Node> {
         let (layer, row) = self.top?;
         let What::Entry(kind) = row.what else { return None };
-        let name = super::index::split(&self.path).1;
-        Some(Node {
-            path: join(folder, name),
-            key: join(folder_key, &row.key),
-            kind,
-            size: row.size,
-            layer,
-            within: if kind == EntryKind::Directory { self.within } else { Vec::new() },
-            row,
-        })
+        let within = if kind == EntryKind::Directory { self.within } else { Vec::new() };
+        let (path, key) = (below(folder, &self.name), below(folder_key, &row.key));
+        Some(Node { path, key, kind, size: row.size, layer, row, within })
     }
+}
+
+fn below(mut folder: Vec<u8>, name: &[u8]) -> Vec<u8> {
+    if !folder.is_empty() {
+        folder.push(b'/');
+    }
+    folder.extend_from_slice(name);
+    folder
 }
 
 #[cfg(test)]
