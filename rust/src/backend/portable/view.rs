@@ -224,7 +224,8 @@ impl Merge {
         if !self.opaque && (is_directory || row.what == What::Passage) {
             self.within.push((layer, row.folder));
         }
-        self.closed = row.hides;
+        // A layer that hides what is in a directory, and does not list the directory, leaves its name and metadata.
+        self.closed = row.hides || row.opaque && row.place.is_some();
         self.opaque |= row.opaque;
         match row.what {
             What::Nothing | What::Passage => {}

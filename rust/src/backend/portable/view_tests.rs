@@ -292,7 +292,9 @@ fn apply(tree: &mut Tree, steps: &[Step], first_time: i64) {
             }
             Step::Opaque(path) => {
                 let key = folded(path);
-                tree.retain(|at, _| !is_below(at, &key));
+                // One that the layer lists, too, was made anew.
+                let anew = steps.iter().any(|step| matches!(step, Step::Dir(path) if folded(path) == key));
+                tree.retain(|at, _| !is_below(at, &key) && !(anew && *at == key));
             }
             _ => {}
         }
