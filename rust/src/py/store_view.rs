@@ -129,6 +129,6 @@ fn path_of(path: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 fn entry(view: &Merged, node: &Node) -> Result<Entry> {
     let Found { mut entry, has_data, places, .. } = view.entry(node)?;
     entry.name.clone_from(&node.path);
-    let shared = Arc::new(Shared::entry_of(Arc::new(view.source(node))));
+    let shared = Arc::new(Shared::entry_of(view.source(node)));
     Ok(Entry { inner: Arc::new(entry), origin: Some(Origin::Random { shared, places: places.into(), has_data }) })
 }

@@ -222,6 +222,12 @@ impl Index {
         })
     }
 
+    /// The tar that the places of entries are in.
+    #[must_use]
+    pub fn tar(&self) -> Arc<File> {
+        Arc::clone(&self.tar)
+    }
+
     /// The entry of a row, decoded from the tar. Of a directory that no member tells of it has the name alone.
     ///
     /// # Errors

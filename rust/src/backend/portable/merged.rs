@@ -1,7 +1,8 @@
 //! A view with the means to read its data anywhere.
 
-use super::index::{Index, Tail};
+use super::index::Index;
 use super::view::{Node, View};
+use std::fs::File;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -18,11 +19,11 @@ impl Merged {
         Merged { view: View::new(layers.clone()), layers }
     }
 
-    /// What the places that [`View::entry`] gives for a node count in.
+    /// The tar that the places are in which [`View::entry`] gives for a node.
     #[must_use]
-    pub fn source(&self, node: &Node) -> Tail {
-        let (from_lowest, place) = node.identity(&self.view);
-        self.layers[self.layers.len() - from_lowest].source(place.unwrap_or(0))
+    pub fn source(&self, node: &Node) -> Arc<File> {
+        let (from_lowest, _) = node.identity(&self.view);
+        self.layers[self.layers.len() - from_lowest].tar()
     }
 }
 

@@ -294,7 +294,7 @@ fn apply(tree: &mut Tree, steps: &[Step], first_time: i64) {
                 let key = folded(path);
                 // One that the layer lists, too, was made anew.
                 let anew = steps.iter().any(|step| matches!(step, Step::Dir(path) if folded(path) == key));
-                tree.retain(|at, _| !is_below(at, &key) && !(anew && *at == key));
+                tree.retain(|at, _| !(is_below(at, &key) || anew && *at == key));
             }
             _ => {}
         }
