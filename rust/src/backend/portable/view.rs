@@ -4,9 +4,9 @@ use super::index::{Data, Index, Row, TOP, What, split};
 use crate::error::{Error, Format, Result, Rule, display_name};
 use crate::layer_tar::{EntryKind, Found};
 use crate::nt::name::fold_wtf8;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// The merged view of a chain of layers, nearest first. Whiteouts, opaque directories and anything but a directory hide
 /// what is below; names are equal without case; a directory has the name that the lowest layer gives it, and the
@@ -21,6 +21,8 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub struct View {
     layers: Vec<Arc<Index>>,
+    /// Directories that were passed, by folded path: what is asked for next most often lies in one of them.
+    passed: Arc<Mutex<HashMap<Vec<u8>, Node>>>,
 }
 
 /// Something that a view has.
@@ -58,12 +60,14 @@ impl Node {
 
 /// How long a chain of hard links may be: tools link to a file, not to a link.
 const LINKS: usize = 64;
+/// How many directories are kept.
+const PASSED: usize = 1024;
 
 impl View {
     /// The view of these layers, nearest first.
     #[must_use]
     pub fn new(layers: Vec<Arc<Index>>) -> Self {
-        View { layers }
+        View { layers, passed: Arc::default() }
     }
 
     /// What is at a path, whatever the case of its letters; a slash at its end does not count.
@@ -81,7 +85,14 @@ impl View {
     /// What layers from `first` on have at a folded path.
     fn find_below(&self, first: usize, key: &[u8]) -> Result<Option<Node>> {
         let (mut folder, mut path, mut within) = (Vec::new(), Vec::new(), self.tops(first));
-        let mut parts = key.split(|byte| *byte == b'/').peekable();
+        let mut rest = key;
+        if first == 0
+            && let Some(node) = self.passed().get(split(key).0)
+        {
+            (folder, path, within) = (node.key.clone(), node.path.clone(), node.within.clone());
+            rest = split(key).1;
+        }
+        let mut parts = rest.split(|byte| *byte == b'/').peekable();
         while let Some(part) = parts.next() {
             let mut merge = Merge::default();
             for &(layer, number) in &within {
@@ -95,6 +106,13 @@ impl View {
             let Some(node) = merge.node(path, folder) else { return Ok(None) };
             if parts.peek().is_none() {
                 return Ok(Some(node));
+            }
+            if first == 0 && node.kind == EntryKind::Directory {
+                let mut passed = self.passed();
+                if passed.len() >= PASSED {
+                    passed.clear();
+                }
+                passed.insert(node.key.clone(), node.clone());
             }
             (folder, path, within) = (node.key, node.path, node.within);
         }
@@ -115,6 +133,10 @@ impl View {
     /// What reading the indexes gives.
     pub fn children(&self, node: &Node) -> Result<Vec<Node>> {
         self.merged(&node.path, &node.key, &node.within)
+    }
+
+    fn passed(&self) -> MutexGuard<'_, HashMap<Vec<u8>, Node>> {
+        self.passed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn tops(&self, first: usize) -> Vec<(usize, u64)> {
