@@ -325,6 +325,13 @@ pub struct Data {
     offset: u64,
 }
 
+impl Data {
+    /// Goes on at an offset.
+    pub fn seek_to(&mut self, offset: u64) {
+        self.offset = offset;
+    }
+}
+
 impl Read for Data {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let n = self.place.read_at(&*self.tar, self.offset, buf).map_err(io::Error::other)?;

@@ -210,7 +210,7 @@ impl View {
     /// # Errors
     /// [`Error::Io`] where there is no such data.
     pub fn open_found(&self, node: &Node, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
-        self.layers[node.layer].open_entry(&node.row, found, stream)
+        self.layers[node.layer].open_found(found, stream)
     }
 
     /// All of a file's unnamed data.
