@@ -14,7 +14,7 @@ unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 
 SOURCES := Cargo.toml Cargo.lock pyproject.toml $(shell find rust/src -type f)
 
-.PHONY: help run test test-windows bench lint fuzz wheels docs coverage clean
+.PHONY: help run test crash test-windows bench lint fuzz wheels docs coverage clean
 
 help: ## Say what the targets do
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' Makefile
@@ -24,8 +24,12 @@ run: .venv/.native ## Run the demo: Windows programs into a layer and back (DIR=
 
 test: .venv/.native ## Test the Rust core (no Python needed), then the Python package
 	cargo test --locked --quiet
-	tools/apt.sh python3-samba
+	tools/apt.sh python3-samba strace
 	pytest
+
+crash: .venv/.native ## Kill or refuse every command of the store at every call it makes to the system (long)
+	tools/apt.sh strace
+	CRASH_SAMPLE=0 pytest tests/store/test_crash.py
 
 test-windows: .venv/.ready ## Build for Windows and test in a Windows Python under Wine (Debian)
 	tools/windows/test.sh

@@ -213,11 +213,12 @@ pub trait Backend: Send + Sync {
     /// What the system answers; what is wrong with the layer is none.
     fn check_layer(&self, id: &LayerId, repair: bool, problem: &mut dyn FnMut(&'static str, String)) -> Result<()>;
 
-    /// Removes what killed processes left of layers that never came to be. No call is under way when it is called.
+    /// Removes what killed processes left: of layers that never came to be, and of those that were seen and are not in
+    /// use any more. No call is under way when it is called.
     ///
     /// # Errors
-    /// What the system answers.
-    fn sweep(&self) -> Result<()>;
+    /// What the system answers; what `in_use` returned.
+    fn sweep(&self, in_use: &dyn Fn(&LayerId) -> Result<bool>) -> Result<()>;
 
     /// The base images that the host has, as JSON: `{"Images": [{"Name", "Version", "Path", "Size", "CreatedTime"}]}`.
     ///

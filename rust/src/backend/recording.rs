@@ -229,8 +229,8 @@ impl Backend for Recording {
         self.inner.check_layer(id, repair, problem)
     }
 
-    fn sweep(&self) -> Result<()> {
-        self.inner.sweep()
+    fn sweep(&self, in_use: &dyn Fn(&LayerId) -> Result<bool>) -> Result<()> {
+        self.inner.sweep(in_use)
     }
 
     fn shared_base_images(&self) -> Result<String> {

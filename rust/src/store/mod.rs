@@ -267,6 +267,8 @@ impl Inner {
         if let Some((_, name)) = self.owner.get() {
             return Ok(name);
         }
+        // Whoever sweeps would take a file for a dead one's that is there and not locked yet.
+        let _work = self.work()?;
         let made = fs::new_lock(&self.home.path().join(HOLDERS))?;
         // Another thread may have been first: its file stays, and this one's goes with its lock at the next sweep.
         Ok(&self.owner.get_or_init(|| made).1)

@@ -55,7 +55,10 @@ impl Inner {
             }
         }
         if let Some(_nobody_works) = Lock::try_exclusive(&self.home.path().join(WORK))? {
-            note(self.backend.sweep());
+            note(self.backend.sweep(&|id| {
+                use super::state::Hold::{Export, Mount};
+                Ok(self.state.holds(id, Mount)? + self.state.holds(id, Export)? > 0)
+            }));
             note(self.sweep_holders());
         }
         first

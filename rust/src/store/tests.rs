@@ -219,11 +219,13 @@ fn what_a_dead_process_left_is_undone() {
     store.0.state.set_stage(&removed, Stage::Removing, Some("dead")).unwrap();
     store.0.state.hold(&LayerId::new("base").unwrap(), "dead", state::Hold::Mount).unwrap();
     std::fs::write(store.home().join(".winlayers/tmp/rest"), "").unwrap();
+    std::fs::create_dir(store.home().join(".winlayers/views/base")).unwrap();
     assert!(!store.exists("made").unwrap() && !store.exists("removed").unwrap());
     let again = LayerStore::open(store.home(), Driver::WindowsFilter, Default::default()).unwrap();
     let ids: Vec<_> = again.layers().unwrap().into_iter().map(|layer| (layer.id, layer.mounted)).collect();
     assert_eq!(ids, [("base".to_owned(), 0)]);
     assert!(!store.home().join("made").exists() && !store.home().join("removed").exists());
+    assert!(!store.home().join(".winlayers/views/base").exists());
     is_clean(&again);
 }
 

@@ -271,7 +271,13 @@ impl Backend for Portable {
         self.check(id, repair, problem)
     }
 
-    fn sweep(&self) -> Result<()> {
+    fn sweep(&self, in_use: &dyn Fn(&LayerId) -> Result<bool>) -> Result<()> {
+        for name in self.home.list(Path::new(VIEWS))? {
+            let id = name.to_str().and_then(|name| LayerId::new(name).ok());
+            if !id.map_or(Ok(false), |id| in_use(&id))? {
+                self.discard(&Path::new(VIEWS).join(name))?;
+            }
+        }
         for folder in [TMP, TRASH] {
             for name in self.home.list(Path::new(folder))? {
                 let path = Path::new(folder).join(name);
