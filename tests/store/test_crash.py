@@ -68,7 +68,7 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run(folder: Path, command: Command, *strace: str) -> subprocess.CompletedProcess[bytes]:
     """Run a command on the store in a folder, under strace."""
     arguments = [argument.format(tar=folder / "layer.tar") for argument in command.arguments]
-    program = [sys.executable, "-S", "-m", "winlayers", "store", *arguments, "--home", str(folder / "home")]
+    program = [sys.executable, "-S", "-m", "winlayers.cli", "store", *arguments, "--home", str(folder / "home")]
     paths = [path for path in sys.path if path.endswith("site-packages")] + [str(Path(wl.__file__).parents[1])]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONDONTWRITEBYTECODE": "1"}
     return subprocess.run(

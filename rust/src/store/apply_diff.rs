@@ -50,10 +50,7 @@ impl LayerStore {
             if !exists {
                 return self.0.undo_create(&id, error);
             }
-            // It was filled and cannot be said to be: that is found out when the store is opened next.
-            if self.0.backend.layer_kind(&id).is_ok_and(|kind| kind == LayerKind::Empty) {
-                let _ = self.0.state.set_stage(&id, Stage::Ready, None);
-            }
+            let _ = self.0.state.set_stage(&id, Stage::Ready, None);
             error
         })
     }

@@ -72,17 +72,13 @@ impl Inner {
             Make::Layer => self.backend.create_layer(&id, parent),
             Make::Sandbox(_) => self.backend.create_sandbox_layer(&id, &chain),
         };
-        if let Err(error) = made {
-            self.state.forget(&id)?;
-            return Err(error);
-        }
-        let finished = (|| {
+        let finished = made.and_then(|()| {
             if let Make::Sandbox(Some(size)) = make {
                 self.backend.expand_sandbox_size(&id, size)?;
             }
             self.set_chain(&id, &chain_paths)?;
             self.state.set_stage(&id, Stage::Ready, None)
-        })();
+        });
         finished.map_err(|error| self.undo_create(&id, error))
     }
 

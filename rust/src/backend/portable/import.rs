@@ -38,8 +38,12 @@ impl Portable {
             }
             // From here on the layer is filled.
             self.home.rename(&from.join(INDEX), &to.join(INDEX))?;
-            if self.fsync {
-                sync_names(&self.path(id, ""))?;
+            if self.fsync
+                && let Err(error) = sync_names(&self.path(id, ""))
+            {
+                let _ = self.home.remove_file(&to.join(INDEX));
+                let _ = self.home.remove_file(&to.join(TAR));
+                return Err(error);
             }
         }
         Ok(Imported { diff_id, size, entries, data })
