@@ -60,7 +60,10 @@ def test_a_closed_pipe_is_no_error(tmp_path: Path) -> None:
 
 @pytest.mark.host
 def test_ctrl_c_ends_it_with_130() -> None:
+    # A background job of a shell ignores it, and so would its children.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     process = spawn(["ls", "-"], stdin=subprocess.PIPE)
+    signal.signal(signal.SIGINT, before)
     assert process.stdin is not None
     assert process.stdout is not None
     assert process.stderr is not None
