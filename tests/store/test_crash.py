@@ -20,10 +20,11 @@ from store.conftest import BASE, layer
 pytestmark = pytest.mark.host
 
 CHILD = layer("Files/a.txt=changed", "-Files/d/b.txt", "Files/new/", "Files/new/c=1")
-CALLS = (
-    "write pwrite64 rename renameat renameat2 link linkat unlink unlinkat rmdir mkdir mkdirat symlinkat "
-    "fsync fdatasync ftruncate fchmod fchmodat copy_file_range utimensat"
-).split()
+CALLS = [
+    *("write", "pwrite64", "ftruncate", "copy_file_range", "fsync", "fdatasync"),
+    *("rename", "renameat", "renameat2", "link", "linkat", "symlinkat", "unlink", "unlinkat", "rmdir"),
+    *("mkdir", "mkdirat", "fchmod", "fchmodat", "utimensat"),
+]
 FAULTS = ["signal=KILL", "error=ENOSPC", "error=EIO", "error=EACCES"]
 SAMPLE = int(os.environ.get("CRASH_SAMPLE", "24"))
 """How many faults of each command are tried; 0: all."""

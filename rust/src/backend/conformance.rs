@@ -14,8 +14,11 @@ use std::sync::Arc;
 /// Opens a backend on a home.
 pub type Open<'a> = &'a dyn Fn(&Path, &StoreOptions) -> Arc<dyn Backend>;
 
+/// A check: it panics where the backend fails it.
+pub type Check = fn(Open, &StoreOptions);
+
 /// All checks, with their names.
-pub const CHECKS: &[(&str, fn(Open, &StoreOptions))] = &[
+pub const CHECKS: &[(&str, Check)] = &[
     ("layers come out as they came in", layers_come_out_as_they_came_in),
     ("chains show the nearest layer", chains_show_the_nearest_layer),
     ("a sandbox keeps what is written", a_sandbox_keeps_what_is_written),

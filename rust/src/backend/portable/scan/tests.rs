@@ -507,7 +507,7 @@ fn timings() {
     };
     let mut sandbox = Sandbox::new(&[Layer::new().dir("Files").tar()]);
     timed("index", &mut || drop(crate::backend::portable::testing::index(sandbox.folder.path(), &tar)));
-    timed("index and lay out", &mut || sandbox = Sandbox::new(&[tar.clone()]));
+    timed("index and lay out", &mut || sandbox = Sandbox::new(std::slice::from_ref(&tar)));
     timed("bare loop", &mut || {
         let bare = sandbox.folder.path().join("bare");
         for i in 0..files {
