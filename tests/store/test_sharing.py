@@ -201,7 +201,7 @@ def test_forks_and_threads_meet(store: wl.LayerStore) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_child_keeps_no_lock_that_its_parent_gave_back(store: wl.LayerStore) -> None:
     wait, go = os.pipe()
-    children = []
+    children: list[int] = []
 
     class Forking(io.BytesIO):
         def read(self, size: int | None = -1) -> bytes:

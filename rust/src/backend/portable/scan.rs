@@ -1,12 +1,12 @@
 //! What was changed in a tree since it was laid out: as a list, and as a layer.
 //!
-//! [`candidates`] finds the paths that differ from the record, [`judge`] tells what became of each and which metadata
-//! it keeps, [`members`] writes that as members of a tar. What a change is:
+//! `candidates` finds the paths that differ from the record, `judge` tells what became of each and which metadata
+//! it keeps, `members` writes that as members of a tar. What a change is:
 //!
 //! - A path that is still there and of the same kind keeps its metadata, whatever file stands there now: so editors
 //!   that write a new file and rename it over the old one lose nothing.
 //! - Another path whose file was laid out at a path that is gone was moved: the metadata goes with it.
-//! - Anything else is new. Its security descriptor is what NTFS would let it inherit ([`inherit`]).
+//! - Anything else is new. Its security descriptor is what NTFS would let it inherit (`inherit`).
 //! - A directory that was renamed is a whiteout and a full subtree. One that was deleted and made again keeps its
 //!   metadata, and whiteouts hide what was in it.
 //! - Names that share one file stay one file: the first has the data, the others are links. An unchanged file that got
