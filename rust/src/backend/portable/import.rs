@@ -28,6 +28,8 @@ impl Portable {
             let index = root.open_file(Path::new(INDEX))?;
             index.sync_all().map_err(|e| Error::io("sync", Some(&path), e))?;
         }
+        // Windows renames no folder in which something is open.
+        drop((file, root));
         if !self.layer_exists_here(id)? {
             staging.settle(&self.home, id.as_str(), self.fsync)?;
         } else {

@@ -196,6 +196,8 @@ impl Backend for Portable {
         if self.fsync {
             mark.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
         }
+        // Windows renames no folder in which something is open.
+        drop(mark);
         staging.settle(&self.home, id.as_str(), self.fsync)
     }
 
