@@ -39,7 +39,14 @@ pub fn open_file(path: &Path) -> Result<File> {
 /// # Errors
 /// [`Error::Io`] with the path.
 pub fn absolute(path: &Path) -> Result<PathBuf> {
-    std::fs::canonicalize(path).map_err(|e| Error::io("open", Some(path), e))
+    let path = std::fs::canonicalize(path).map_err(|e| Error::io("open", Some(path), e))?;
+    // The long form that Windows gives is for paths that are longer than any of these.
+    let short = path.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+    let is_drive = |text: &str| text.as_bytes().get(1) == Some(&b':') && text.len() < 200;
+    Ok(match short.filter(|text| cfg!(windows) && is_drive(text)) {
+        Some(short) => PathBuf::from(short),
+        None => path,
+    })
 }
 
 /// Makes a folder and those above it, where they are missing.
