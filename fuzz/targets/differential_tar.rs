@@ -43,7 +43,9 @@ fn theirs(data: &[u8]) -> Option<Members> {
     let mut members = Vec::new();
     for entry in archive.entries().ok()? {
         let mut entry = entry.ok()?;
-        let (name, kind) = (entry.path_bytes().into_owned(), entry.header().entry_type().as_byte());
+        let (mut name, kind) = (entry.path_bytes().into_owned(), entry.header().entry_type().as_byte());
+        // A long name of GNU's ends at its first NUL; they take one off.
+        name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
         let mut content = Vec::new();
         entry.read_to_end(&mut content).ok()?;
         members.push((name, kind, content));

@@ -47,7 +47,8 @@ def held(store: wl.LayerStore) -> None:
 
 def later_version(store: wl.LayerStore) -> None:
     other = Path(store.home).with_name("other")
-    shutil.copytree(store.home, other)
+    # What copytree does of itself Wine does not have.
+    shutil.copytree(store.home, other, copy_function=shutil.copyfile)
     connection = sqlite3.connect(other / ".winlayers" / "state.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
