@@ -1,4 +1,4 @@
-//! Gzip and zstd out of any bytes: the same in any pieces; and any bytes, compressed by both, come out again.
+//! Gzip and zstd out of any bytes: the same in any pieces (but for where an error is noticed); and any bytes, compressed by both, come out again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -21,9 +21,9 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
 });
 
-fn decompress(source: impl Read) -> Result<Vec<u8>, String> {
+fn decompress(source: impl Read) -> Result<Vec<u8>, ()> {
     let mut plain = Vec::new();
-    let reader = Reader::new(source).map_err(|error| error.to_string())?;
-    reader.take(MOST).read_to_end(&mut plain).map_err(|error| error.to_string())?;
+    let reader = Reader::new(source).map_err(drop)?;
+    reader.take(MOST).read_to_end(&mut plain).map_err(drop)?;
     Ok(plain)
 }
