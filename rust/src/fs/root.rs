@@ -248,6 +248,19 @@ impl Root {
         renamed.map_err(|e| Error::io("rename", Some(&self.path.join(from)), e))
     }
 
+    /// Waits until the data of a regular file is on the disk.
+    ///
+    /// # Errors
+    /// As [`Root::open_file`].
+    pub fn sync_file(&self, path: &Path) -> Result<()> {
+        let failed = |e| Error::io("sync", Some(&self.path.join(path)), e);
+        let (parent, name) = self.parent(path)?;
+        let mut options = OpenOptions::new();
+        // Windows syncs only what may be written to.
+        options.read(true).write(cfg!(windows)).follow(FollowSymlinks::No);
+        parent.open_with(name, &options).and_then(|file| file.sync_all()).map_err(failed)
+    }
+
     /// Renames within the root to a name that nothing has.
     ///
     /// # Errors

@@ -25,8 +25,7 @@ impl Portable {
         let Summary { entries, data } = Index::build(file.clone(), &path, &diff_id, &self.limits)?;
         if self.fsync {
             file.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
-            let index = root.open_file(Path::new(INDEX))?;
-            index.sync_all().map_err(|e| Error::io("sync", Some(&path), e))?;
+            root.sync_file(Path::new(INDEX))?;
         }
         // Windows renames no folder in which something is open.
         drop((file, root));
@@ -182,8 +181,7 @@ impl Portable {
         let staging = self.staging()?;
         Index::build(tar, &staging.path().join(INDEX), diff_id, &self.limits)?;
         if self.fsync {
-            let index = staging.root()?.open_file(Path::new(INDEX))?;
-            index.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
+            staging.root()?.sync_file(Path::new(INDEX))?;
         }
         let from = staging.relative(&self.home)?.join(INDEX);
         self.home.rename(&from, &Path::new(id.as_str()).join(INDEX))?;
