@@ -44,6 +44,10 @@ fn theirs(data: &[u8]) -> Option<Members> {
     for entry in archive.entries().ok()? {
         let mut entry = entry.ok()?;
         let (mut name, kind) = (entry.path_bytes().into_owned(), entry.header().entry_type().as_byte());
+        // They take a header that describes the next member for a member, where its magic is none they know.
+        if matches!(kind, b'L' | b'K' | b'x' | b'g') {
+            return None;
+        }
         // A long name of GNU's ends at its first NUL; they take one off.
         name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
         let mut content = Vec::new();
