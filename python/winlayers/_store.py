@@ -18,16 +18,19 @@ class StoreOptions:
     `fsync`: whether a change waits until it is on the disk; without, a power failure may cost the changes before it,
     a killed process costs nothing either way. `sandbox_size`: bytes of a sandbox that is made without a size, None for
     what the host takes. `base_images`: the JSON that `LayerStore.custom_image_infos` reads on a host without HCS.
-    `limits`: bounds on what is imported.
+    `format`: what `apply_diff` takes and `diff` gives: "layer" for layer tars, "transport" for plain tars of transport
+    folders, which Docker's driver calls TP4; layers are kept as layer tars whatever it is. `limits`: bounds on what is
+    imported.
 
     >>> import winlayers as wl
     >>> wl.StoreOptions(fsync=False)
-    StoreOptions(fsync=False, sandbox_size=None, base_images=None, limits=None)
+    StoreOptions(fsync=False, sandbox_size=None, base_images=None, format='layer', limits=None)
     """
 
     fsync: bool = True
     sandbox_size: int | None = None
     base_images: str | None = None
+    format: str = "layer"
     limits: Limits | None = None
 
 
@@ -37,7 +40,8 @@ class LayerInfo:
 
     `parents`: nearest first. `diff_id`, `size` and `entries` are those of its uncompressed tar, None for what was not
     imported. `chain_id` stands for the layer with all below it, as the OCI image specification computes it. `state`:
-    "empty", "imported" or "sandbox". `mounted`: how often it is mounted.
+    "empty", "imported", "sandbox", or "folder" for files that a Windows host or the driver "windowsdiff" put there.
+    `mounted`: how often it is mounted.
 
     >>> import winlayers as wl
     >>> wl.LayerInfo("base", (), "sha256:00", "sha256:00", 1024, 0, "imported", 0).state

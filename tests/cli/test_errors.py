@@ -68,7 +68,7 @@ def test_a_message_is_one_line_and_moves_no_cursor(capsys: pytest.CaptureFixture
         ([], 2),
         (["nonsense"], 2),
         (["ls"], 2),
-        (["ls", "a", "b"], 2),
+        (["ls", "a", "--permissive", "b"], 2),
         (["ls", "--nonsense", "a"], 2),
         (["ls", "missing.tar"], 5),
         (["ls", "."], 5),

@@ -236,3 +236,31 @@ def test_the_layer_of_these_tests_is_read_back() -> None:
     """The fixtures are what they claim to be."""
     kinds = [entry.kind for entry in wl.LayerReader(io.BytesIO(layer_bytes()))]
     assert kinds == ["directory", "file", "symlink", "hard_link", "whiteout"]
+
+
+def test_several_layers_are_one(run: Run, tmp_path: Path) -> None:
+    def write(name: str, **files: bytes) -> Path:
+        sink = io.BytesIO()
+        with wl.LayerWriter(sink) as writer:
+            writer.add(wl.Entry("Files", kind="directory"))
+            for file, data in files.items():
+                if data == b"-":
+                    writer.add_whiteout(f"Files/{file}")
+                else:
+                    writer.add(wl.Entry(f"Files/{file}"), data)
+        data = sink.getvalue()
+        (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith("gz") else data)
+        return tmp_path / name
+
+    layers = [write("base.tar", a=b"old", b=b"kept", c=b"gone"), write("top.tar.gz", A=b"new", c=b"-")]
+    listed_names = [entry["path"] for entry in map(json.loads, run("ls", *layers, "--json").out.splitlines())]
+    assert listed_names == ["Files", "Files/A", "Files/b"]
+    assert [row.split()[-1] for row in run("ls", *layers).out.splitlines()[1:]] == listed_names
+    assert run("cat", *layers, "a").out == "new"
+    assert run("cat", *layers, r"Files\B").out == "kept"
+    missing = run("--json", "cat", *layers, "c")
+    assert (missing.code, json.loads(missing.err)["error"]) == (1, "not_in_layer")
+    assert run("ls", "--permissive", *layers).code == 2
+    assert run("ls", "-", "-").code == 2
+    out, _ = spawn(["ls", "-", str(layers[1]), "--json"], stdin=subprocess.PIPE).communicate(layers[0].read_bytes())
+    assert [json.loads(line)["path"] for line in out.splitlines()] == listed_names

@@ -2,7 +2,7 @@
 
 PATH is the name as `ls` shows it, with either kind of slash, with or without `Files/` before it, in any case: the exact
 name counts first, then the one that is equal to Windows. A hard link gives the data of its file, where this layer has
-it.
+it. Of several layers, lowest first, the file is what is seen of them on top of each other.
 """
 
 import argparse
@@ -13,6 +13,7 @@ from typing import IO, Any, NamedTuple
 
 import winlayers as wl
 from winlayers.cli.errors import NotInLayer
+from winlayers.cli.ls import merged
 from winlayers.cli.output import CHUNK, decode_name, encode_name, source, stdout_bytes
 
 _MEMORY = 1 << 20
@@ -21,24 +22,42 @@ _HOPS = 40
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("layer", metavar="LAYER", help="a layer, or - for standard input")
+    parser.add_argument("layers", metavar="LAYER", nargs="+", help="a layer, or - for standard input")
     parser.add_argument("path", metavar="PATH[:STREAM]", help="which file, and which of its named streams")
     parser.add_argument("--permissive", action="store_true", help="read past names that the policy refuses")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Write it."""
-    policy = wl.Policy.permissive() if arguments.permissive else None
     wanted = Wanted.parse(os.fsencode(arguments.path))
+    if len(arguments.layers) > 1:
+        cat_view(merged(arguments), wanted)
+        return 0
+    (layer,) = arguments.layers
+    policy = wl.Policy.permissive() if arguments.permissive else None
     for _ in range(_HOPS):
-        link = _cat(arguments.layer, wanted, policy)
+        link = _cat(layer, wanted, policy)
         if link is None:
             return 0
-        if arguments.layer == "-":
+        if layer == "-":
             hint = "standard input can be read once only: give a file, or ask for that name"
             raise NotInLayer(f"{arguments.path} is a hard link to {decode_name(link)}", hint=hint)
         wanted = wanted._replace(path=link)
     raise NotInLayer(f"{arguments.path}: the hard links lead to no file")
+
+
+def cat_view(view: wl.LayerView, wanted: "Wanted") -> None:
+    """Write what a merged view has."""
+    try:
+        try:
+            entry = view.get(wanted.path)
+        except FileNotFoundError:
+            entry = view.get(b"Files/" + wanted.path)
+    except FileNotFoundError:
+        hint = "winlayers ls lists what there is"
+        raise NotInLayer(f"the layers have no {decode_name(wanted.path)}", hint=hint) from None
+    with open_part(entry, wanted) as file:
+        shutil.copyfileobj(file, stdout_bytes(), CHUNK)
 
 
 class Wanted(NamedTuple):

@@ -1,4 +1,5 @@
-"""Pack Windows programs as a layer, take it apart in every way there is, and check that each way leads back.
+"""Pack Windows programs as a layer, take it apart in every way there is, and check that each way leads back. Then keep
+it in a store, change it in a sandbox, and take the change to another store.
 
 The programs are the launchers of the package `distlib`, or the files of another folder. Everything happens in a
 temporary folder. Exits with 1 when a digest disagrees.
@@ -15,7 +16,8 @@ from typing import Any
 
 import winlayers as wl
 from winlayers.cli.errors import Usage
-from winlayers.cli.output import CHUNK, escape, json_line, line, size_text
+from winlayers.cli.ls import entry_object
+from winlayers.cli.output import CHUNK, as_json_text, escape, json_line, line, size_text
 
 DIRECTORY_SD = "O:BAG:SYD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;OICI;0x1200a9;;;BU)"
 FILE_SD = "O:BAG:SYD:(A;;FA;;;BA)(A;;FA;;;SY)(A;;0x1200a9;;;BU)"
@@ -44,6 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
             demo.backup_streams,
             demo.split_and_join,
             demo.extract_and_pack,
+            demo.import_layers,
+            demo.edit_a_sandbox,
+            demo.take_to_another_store,
         ):
             step()
     if not arguments.json:
@@ -61,6 +66,9 @@ class Demo:
         self.as_json = as_json
         self.layer = folder / "layer.tar"
         self.expected: dict[str, str] = {}
+        self.child = folder / "child.tar"
+        self.diff = folder / "diff.tar"
+        self.stores = [folder / "store", folder / "another-store"]
         self.agrees = True
         self.number = 0
 
@@ -184,6 +192,68 @@ class Demo:
         what = f"onto the disk with {size_text(sidecar.stat().st_size)} beside it, and packed again"
         self._check("extract", what, _sha256(again.open("rb")), self.digest)
 
+    def import_layers(self) -> None:
+        """Put the layer into a store, and one above it that changes, adds and deletes something."""
+        first = next(iter(self.programs))
+        with wl.LayerWriter(self.child) as writer:
+            for name in ("Files", "Files/Programs"):
+                writer.add(wl.Entry(name, kind="directory"))
+            writer.add_whiteout(f"Files/Programs/{first}")
+            writer.add(wl.Entry("Files/Programs/readme.txt"), b"of the child\r\n")
+        store = wl.LayerStore(self.stores[0])
+        store.apply_diff("base", "", self.layer)
+        store.apply_diff("child", "base", self.child)
+        found = [store.info(layer).diff_id for layer in ("base", "child")]
+        for layer in ("base", "child"):
+            with store.diff(layer) as exported:
+                found.append(f"sha256:{_sha256(exported)}")
+        digests = [f"sha256:{_sha256(tar.open('rb'))}" for tar in (self.layer, self.child)]
+        self._check("import", "the layer and a child that deletes a program, into a store", found, digests * 2)
+
+    def edit_a_sandbox(self) -> None:
+        """Mount a sandbox above both, change it with ordinary tools, and see what changed and how."""
+        store = wl.LayerStore(self.stores[0])
+        store.create_read_write("sandbox", "child")
+        with store.mount("sandbox") as path:
+            programs = Path(path, "Programs")
+            seen = sorted(file.relative_to(programs).as_posix() for file in programs.rglob("*") if file.is_file())
+            self._check("mount", "a sandbox: the programs are there, but for the deleted one", seen, self._kept())
+            (programs / "readme.txt").write_bytes(b"of the sandbox\r\n")
+            Path(path, "New").mkdir()
+            Path(path, "New", "log.txt").write_bytes(b"new\r\n")
+            Path(path, "sparse.dat").unlink()
+        changes = [(change.kind, change.path) for change in store.changes("sandbox")]
+        expected = [
+            ("add", "Files/New"),
+            ("add", "Files/New/log.txt"),
+            ("delete", "Files/sparse.dat"),
+            ("modify", "Files/Programs/readme.txt"),
+        ]
+        edits = sorted(change for change in changes if change[1] not in ("Files", "Files/Programs"))
+        self._check("change", "with ordinary tools:", edits, expected)
+        for change in store.changes("sandbox"):
+            if not self.as_json:
+                line(f"            {change.kind:<6}  {','.join(sorted(change.what)):<12}  {escape(change.path)}")
+
+    def take_to_another_store(self) -> None:
+        """Export the change, apply it to another store with the same layers, and compare what is seen of both."""
+        first, second = (wl.LayerStore(home) for home in self.stores)
+        with first.diff("sandbox") as tar, self.diff.open("wb") as file:
+            while chunk := tar.read(CHUNK):
+                file.write(chunk)
+        second.apply_diff("base", "", self.layer)
+        second.apply_diff("child", "base", self.child)
+        second.apply_diff("change", "child", self.diff)
+        what = f"{size_text(self.diff.stat().st_size)} of changes, applied to another store"
+        exported = f"sha256:{_sha256(self.diff.open('rb'))}"
+        self._check("export", what, second.info("change").diff_id, exported)
+        views = [_view(first.view("sandbox")), _view(second.view("change"))]
+        self._check("compare", f"both merged views: {len(views[0])} entries with all metadata", *views)
+
+    def _kept(self) -> list[str]:
+        """Give the programs that the child does not delete, and its own file."""
+        return sorted([*list(self.programs)[1:], "readme.txt"])
+
     @staticmethod
     def _link(
         name: str, point: wl.ReparsePoint, info: Callable[[int], wl.BasicInfo], sd: wl.SecurityDescriptor
@@ -223,6 +293,11 @@ def _programs(directory: str | None) -> dict[str, Path]:
     if not found:
         raise Usage("no programs to pack", hint="pip install distlib, which has some, or name a folder with files")
     return found
+
+
+def _view(view: wl.LayerView) -> list[str]:
+    """Give everything about each entry, digests of its data included, as text."""
+    return [as_json_text(entry_object(entry)) for entry in view.entries()]
 
 
 def _sha256(file: Any) -> str:

@@ -1,6 +1,8 @@
 """List what a layer holds: kind, size, attributes, time of last write, name and link target; named streams below
 their file. No data is read, but with --json, which has the SHA-256 of the data and of each stream.
 
+Several layers, lowest first, are listed as what is seen of them on top of each other.
+
 Attributes: R read-only, H hidden, S system, D directory, A archive, N normal, T temporary, P sparse, L reparse point,
 C compressed, O offline, I not indexed, E encrypted; + others.
 """
@@ -8,10 +10,11 @@ C compressed, O offline, I not indexed, E encrypted; + others.
 import argparse
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import winlayers as wl
+from winlayers.cli.errors import Usage
 from winlayers.cli.output import CHUNK, decode_name, encode_name, escape, json_line, json_name, line, source
 
 _LETTERS = {
@@ -35,23 +38,40 @@ _TIMES = ("creation_time", "last_access_time", "last_write_time", "change_time")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
-    parser.add_argument("layer", metavar="LAYER", help="a layer, or - for standard input")
+    parser.add_argument("layers", metavar="LAYER", nargs="+", help="a layer, or - for standard input")
     parser.add_argument("--permissive", action="store_true", help="list names and members that the policy refuses")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """List."""
+    if len(arguments.layers) > 1:
+        list_entries(merged(arguments).entries(), as_json=arguments.json)
+        return 0
     policy = wl.Policy.permissive() if arguments.permissive else None
-    with wl.LayerReader(source(arguments.layer), policy=policy) as reader:
-        if not arguments.json:
-            line(HEAD)
-        for entry in reader:
-            if arguments.json:
-                json_line(entry_object(entry))
-            else:
-                for row in rows(entry):
-                    line(row)
+    with wl.LayerReader(source(arguments.layers[0]), policy=policy) as reader:
+        list_entries(reader, as_json=arguments.json)
     return 0
+
+
+def merged(arguments: argparse.Namespace) -> wl.LayerView:
+    """Open several layers as one."""
+    if arguments.permissive:
+        raise Usage("--permissive is for one layer", hint="what the policy refuses cannot be merged")
+    if arguments.layers.count("-") > 1:
+        raise Usage("standard input can be read once only")
+    return wl.LayerView([source(layer) for layer in arguments.layers])
+
+
+def list_entries(entries: Iterable[wl.Entry], *, as_json: bool) -> None:
+    """Print them, below a head for people."""
+    if not as_json:
+        line(HEAD)
+    for entry in entries:
+        if as_json:
+            json_line(entry_object(entry))
+        else:
+            for row in rows(entry):
+                line(row)
 
 
 def entry_object(entry: wl.Entry) -> dict[str, Any]:

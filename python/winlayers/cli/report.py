@@ -15,8 +15,7 @@ def show(report: wl.LayerReport, *, as_json: bool, to_stderr: bool = False) -> N
         return
     _problems(report, stream)
     for loss in report.losses:
-        name = loss.path if loss.stream is None else f"{loss.path}:{loss.stream}"
-        stream.write(f"loss: {loss.kind}: {escape(name)}: {escape(loss.detail)}\n")
+        stream.write(loss_line(loss) + "\n")
     stream.write(f"diff id  {report.diff_id or 'unknown: the compressed data is damaged'}\n")
     stream.write(f"entries  {report.entries:,}\n")
     stream.write(f"size     {size_text(report.size)} ({report.size:,} bytes uncompressed)\n")
@@ -42,6 +41,12 @@ def report_object(report: wl.LayerReport) -> dict[str, Any]:
         "losses": [loss_object(loss) for loss in report.losses],
         "loss_totals": report.loss_totals,
     }
+
+
+def loss_line(loss: wl.Loss) -> str:
+    """Give a loss as people read it."""
+    name = loss.path if loss.stream is None else f"{loss.path}:{loss.stream}"
+    return f"loss: {loss.kind}: {escape(name)}: {escape(loss.detail)}"
 
 
 def loss_object(loss: wl.Loss) -> dict[str, Any]:

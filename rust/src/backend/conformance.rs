@@ -215,9 +215,11 @@ fn calls_are_in_the_order_of_the_reference(open: Open, options: &StoreOptions) {
 }
 
 fn the_diff_flavour_exports_straight(open: Open, options: &StoreOptions) {
-    let case = Case::new(open, options, Driver::WindowsDiff);
+    let filter = Case::filled(open, options);
+    let recording = Arc::new(Recording::new(filter.recording.clone()).in_any_order());
+    let store = LayerStore::open_with(filter.store.home(), Driver::WindowsDiff, options.clone(), recording.clone());
+    let case = Case { _folder: filter._folder, store: store.expect("a store"), recording };
     assert_eq!(case.store.name(), "windowsdiff");
-    case.apply("base", "", BASE).expect("a layer");
     case.recording.take_calls();
     drop(case.store.diff("base", "").expect("a layer"));
     case.changes("base").expect("a layer");

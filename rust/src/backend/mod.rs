@@ -43,16 +43,19 @@ pub enum LayerKind {
     Imported,
     /// Writable.
     Sandbox,
+    /// Files as a Windows host, or the diff flavour, has them: it is what lies there.
+    Folder,
 }
 
 impl LayerKind {
-    /// The word for it: `empty`, `imported` or `sandbox`.
+    /// The word for it: `empty`, `imported`, `sandbox` or `folder`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             LayerKind::Empty => "empty",
             LayerKind::Imported => "imported",
             LayerKind::Sandbox => "sandbox",
+            LayerKind::Folder => "folder",
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::error::{Error, Limit, Result};
 use crate::limits::Limits;
 use crate::tar::{ReadAt, Source};
 use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -90,6 +91,39 @@ impl Drop for Hasher {
             let _ = thread.join();
         }
     }
+}
+
+/// Copies all of a source while a thread hashes it; tells the digest and the size. `path` is where it goes, for errors.
+pub(crate) fn copy_hashed(
+    mut source: impl Read,
+    mut sink: impl Write,
+    path: &Path,
+    limits: &Limits,
+    progress: &Progress,
+) -> Result<(String, u64)> {
+    let mut hasher = Hasher::start()?;
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        let mut filled = 0;
+        while filled < CHUNK {
+            match source.read(&mut chunk[filled..]) {
+                Ok(0) => break,
+                Ok(n) => filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(crate::tar::from_io(e)),
+            }
+        }
+        if filled == 0 {
+            break;
+        }
+        hasher.update(&chunk[..filled]);
+        limits.check(Limit::TotalBytes, hasher.size())?;
+        sink.write_all(&chunk[..filled]).map_err(|e| Error::io("write", Some(path), e))?;
+        progress.at(hasher.size())?;
+    }
+    let size = hasher.size();
+    progress.finish(size)?;
+    Ok((hasher.finish(), size))
 }
 
 /// A source that hashes and counts what is read from it.

@@ -19,7 +19,7 @@ pub(crate) mod symlink;
 mod verify;
 
 pub use extract::extract;
-pub(crate) use hashing::Hasher;
+pub(crate) use hashing::copy_hashed;
 pub use pack::{DEFAULT_SD_DIR, DEFAULT_SD_FILE, PackOptions, pack};
 pub use report::{LayerReport, Problem, Progress};
 pub use sidecar::sidecar_path;

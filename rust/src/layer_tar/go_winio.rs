@@ -187,7 +187,13 @@ impl<W: Write> Encoder<'_, W> {
             }
         }
         match data {
-            Some(header) => self.data(source, &header, size)?,
+            Some(header) => {
+                self.data(source, &header, size)?;
+                if facts.typeflag != typeflag::FILE {
+                    let detail = "an empty DATA stream, which a directory or a link does not have";
+                    self.losses.add(self.name, "data_stream", detail)?;
+                }
+            }
             None if facts.typeflag == typeflag::FILE => {
                 self.losses.add(self.name, "data_stream", "a DATA stream of size 0 will be added")?;
             }

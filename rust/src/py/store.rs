@@ -15,7 +15,7 @@ use super::store_files::{DiffGetter, LayerStream, Mount, Own};
 use super::store_view::{LayerView, ViewIterator};
 use crate::backend::Change;
 use crate::error::{Error, Misuse, Result};
-use crate::store::{self as core, Driver, StoreOptions};
+use crate::store::{self as core, Driver, StoreOptions, TarForm};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LayerStore>()?;
@@ -349,6 +349,7 @@ impl LayerStore {
         options.set_item("fsync", self.options.fsync)?;
         options.set_item("sandbox_size", self.options.sandbox_size)?;
         options.set_item("base_images", &self.options.base_images)?;
+        options.set_item("format", self.options.format.name())?;
         options.set_item("limits", Py::new(py, Limits(self.options.limits.clone()))?)?;
         let fields = (self.home(), self.driver.name(), "portable", options).into_pyobject(py)?;
         Ok((py.get_type::<LayerStore>().into_any(), fields))
@@ -390,8 +391,14 @@ fn options_of(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<Stor
         fsync: options.getattr("fsync")?.extract()?,
         sandbox_size: options.getattr("sandbox_size")?.extract()?,
         base_images: options.getattr("base_images")?.extract()?,
+        format: form_of(&options.getattr("format")?)?,
         limits: limits_or_default(limits.as_ref()),
     })
+}
+
+fn form_of(name: &Bound<'_, PyAny>) -> PyResult<TarForm> {
+    let name: String = name.extract()?;
+    TarForm::from_name(&name).ok_or_else(|| argument(format!("format is \"layer\" or \"transport\", not {name:?}")))
 }
 
 fn argument(detail: String) -> PyErr {

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 
 use super::convert::name_bytes;
 use super::data::{read_into, read_rest, read_sized};
+use super::policy::losses;
 use crate::error::{Error, Misuse, Result};
 use crate::store as core;
 
@@ -215,6 +216,15 @@ impl LayerStream {
 
     fn seekable(&self) -> bool {
         false
+    }
+
+    /// What the form of the tar cannot hold, at most the first 10,000 things: of a store whose `format` is "transport".
+    #[getter]
+    fn losses<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
+        self.with(|source| match source {
+            Source::Diff(stream) => losses(py, stream.losses()),
+            Source::File(_) => Ok(PyList::empty(py)),
+        })
     }
 
     #[getter]

@@ -7,13 +7,20 @@ use pyo3::prelude::*;
 
 use super::convert::name_bytes;
 use super::entry::Entry;
+use super::io::Given;
+use super::policy::{Limits, limits_or_default};
 use super::reader::{Origin, Shared};
-use crate::backend::portable::merged::Merged;
+use crate::backend::portable::merged::{LayerTar, Merged};
 use crate::backend::portable::view::Node;
 use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found};
 
 /// What is seen of a layer merged over its chain, with all metadata; nothing is mounted for it.
+///
+/// `store.view(id)` gives that of a layer in a store. `LayerView(layers)` is that of layer tars in no store, lowest
+/// first, each a path, bytes or a binary file, plain or in gzip or zstd: a plain file is read where it is, what is
+/// compressed or comes through a pipe is unpacked into a temporary folder while the view is there. Raises what reading a
+/// layer raises.
 ///
 /// Paths are in any case, with either slash, and begin with Files, Hives or UtilityVM. What is changed in a sandbox later
 /// is not in it.
@@ -35,6 +42,9 @@ use crate::layer_tar::{EntryKind, Found};
 /// ['Files', 'Files/a.txt', 'Files/b.txt']
 /// >>> view.get("files\\A.TXT").read()
 /// b'a'
+/// >>> layers = [layer("Files/a.txt", b"old"), layer("Files/A.TXT", b"new")]
+/// >>> wl.LayerView(layers).get("Files/a.txt").read()
+/// b'new'
 /// >>> del store, view
 /// >>> folder.cleanup()
 #[pyclass(frozen, module = "winlayers")]
@@ -55,6 +65,20 @@ impl LayerView {
 
 #[pymethods]
 impl LayerView {
+    #[new]
+    #[pyo3(signature = (layers, *, limits=None))]
+    fn open(py: Python<'_>, layers: &Bound<'_, PyAny>, limits: Option<&Bound<'_, Limits>>) -> PyResult<Self> {
+        let limits = limits_or_default(limits);
+        let mut tars = Vec::new();
+        for layer in layers.try_iter()? {
+            tars.push(match Given::from_python(&layer?)? {
+                Given::Path(path) => LayerTar::File(path),
+                other => LayerTar::Stream(other.read()?),
+            });
+        }
+        Ok(LayerView::new(py.detach(|| Merged::of_tars(tars, &limits))?))
+    }
+
     /// The entries below a path, or all: directories before what is in them, in the order of their folded names. A path
     /// that is no directory gives its own entry.
     #[pyo3(signature = (path=None, recursive=true))]

@@ -1,7 +1,7 @@
 //! A layer out of a tar.
 
 use super::state::Stage;
-use super::{LayerId, LayerStore};
+use super::{Driver, LayerId, LayerStore, TarForm};
 use crate::backend::{Imported, LayerKind};
 use crate::compress::Reader;
 use crate::error::{Error, Result, StoreFault};
@@ -10,7 +10,9 @@ use std::io::Read;
 
 impl LayerStore {
     /// Fills an empty layer from a layer tar, plain or compressed with gzip or zstd, or makes one. `parent` is `""` for
-    /// none, or for the recorded one of a layer that is there.
+    /// none, or for the recorded one of a layer that is there. With [`super::TarForm::Transport`] it is a plain tar of a
+    /// transport folder, and with [`super::Driver::WindowsDiff`] any plain tar whose members lie below a folder of the
+    /// layer's name: its files become the layer's folder.
     ///
     /// # Errors
     /// [`StoreFault::LayerExists`] for a layer that is filled, [`StoreFault::WrongKind`] for a sandbox,
@@ -23,6 +25,17 @@ impl LayerStore {
         source: impl Read + Send + 'static,
         progress: Progress,
     ) -> Result<Imported> {
+        self.fill(id, parent, source, progress, self.0.options.format)
+    }
+
+    pub(super) fn fill(
+        &self,
+        id: &str,
+        parent: &str,
+        source: impl Read + Send + 'static,
+        progress: Progress,
+        form: TarForm,
+    ) -> Result<Imported> {
         let _work = self.0.work()?;
         let id = self.0.spelled(LayerId::new(id)?)?;
         let exists = self.0.is_there(&id)?;
@@ -31,15 +44,25 @@ impl LayerStore {
             self.0.begin_import(&id)?;
             self.0.chain_paths(&id)?
         } else {
-            let parent = self.0.parent(parent)?;
-            let paths = parent.as_ref().map_or_else(|| Ok(Vec::new()), |parent| self.0.paths_above(parent))?;
-            self.0.begin(&id, parent.as_ref())?;
+            let below = self.0.parent(parent)?;
+            let paths = below.as_ref().map_or_else(|| Ok(Vec::new()), |parent| self.0.paths_above(parent))?;
+            self.0.begin(&id, below.as_ref())?;
             paths
         };
         let result = (|| {
             let chain = paths.iter().map(|path| LayerId::new(path)).collect::<Result<Vec<_>>>()?;
-            let tar = Box::new(Reader::new(source)?);
-            let imported = self.0.backend.import_layer(&id, &chain, tar, progress)?;
+            let tar = Reader::new(source)?;
+            let imported = if self.0.driver == Driver::WindowsDiff {
+                if !exists {
+                    self.0.backend.create_layer(&id, chain.first())?;
+                }
+                self.0.untar(&id, tar, &progress)?
+            } else if form == TarForm::Transport {
+                let tar = self.0.layer_tar_of(tar)?;
+                self.0.backend.import_layer(&id, &chain, Box::new(tar), progress)?
+            } else {
+                self.0.backend.import_layer(&id, &chain, Box::new(tar), progress)?
+            };
             if !exists {
                 self.0.set_chain(&id, &paths)?;
             }
@@ -50,7 +73,9 @@ impl LayerStore {
             if !exists {
                 return self.0.undo_create(&id, error);
             }
-            let _ = self.0.state.set_stage(&id, Stage::Ready, None);
+            if self.0.undo_import(&id).is_ok() {
+                let _ = self.0.state.set_stage(&id, Stage::Ready, None);
+            }
             error
         })
     }
@@ -63,7 +88,9 @@ impl super::Inner {
         self.refuse_held(id)?;
         match self.backend.layer_kind(id)? {
             LayerKind::Empty => {}
-            LayerKind::Imported => return Err(Error::store(StoreFault::LayerExists, id.as_str(), "it is filled")),
+            LayerKind::Imported | LayerKind::Folder => {
+                return Err(Error::store(StoreFault::LayerExists, id.as_str(), "it is filled"));
+            }
             LayerKind::Sandbox => return Err(Error::store(StoreFault::WrongKind, id.as_str(), "it is a sandbox")),
         }
         if let Some(child) = self.state.children(id)?.first() {
@@ -71,5 +98,10 @@ impl super::Inner {
             return Err(Error::store(StoreFault::LayerInUse, id.as_str(), detail));
         }
         self.state.set_stage(id, Stage::Importing, Some(self.owner()?))
+    }
+
+    /// Makes a layer empty again whose filling ended early. What a backend fills, it fills as a whole or not at all.
+    pub(super) fn undo_import(&self, id: &LayerId) -> Result<()> {
+        if self.backend.layer_kind(id)? == LayerKind::Folder { self.clear_plain(id) } else { Ok(()) }
     }
 }

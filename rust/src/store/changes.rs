@@ -19,7 +19,10 @@ impl LayerStore {
         }
         let _work = self.0.work()?;
         let _lock = self.0.lock(&id)?;
-        let undo = self.0.make_exportable(&id, &chain)?;
+        if self.0.is_plain(&id)? {
+            return self.0.plain_changes(&id, visit);
+        }
+        let undo = self.0.make_exportable(&id)?;
         let told = self.0.backend.layer_changes(&id, &chain, visit);
         let undone = self.0.undo_exportable(&id, &chain, undo);
         told.and(undone)

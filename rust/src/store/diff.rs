@@ -1,14 +1,22 @@
 //! What a layer has above its parent, as a tar.
 
 use super::state::Hold;
-use super::{Inner, LayerId, LayerStore};
+use super::{Inner, LayerId, LayerStore, TarForm};
 use crate::backend::Export;
 use crate::error::{Error, Result};
+use crate::fs::Root;
+use crate::layer::disk::disk_path;
+use crate::policy::{Capped, Loss};
 use std::io::{self, Read};
+use tempfile::TempDir;
 
 impl LayerStore {
     /// The uncompressed layer tar of a layer, which holds the layer until it is dropped. An imported layer gives the very
     /// bytes that came in. `parent` is the recorded one, or `""` for it.
+    ///
+    /// With [`super::TarForm::Transport`] it is the plain tar of the layer's transport folder, and
+    /// [`DiffStream::losses`] tells what that cannot hold; of a layer that [`super::Driver::WindowsDiff`] unpacked it is a
+    /// plain tar of its files. Those are written whole before this returns.
     ///
     /// # Errors
     /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`], [`crate::error::StoreFault::BadChain`]. A sandbox is read while the
@@ -16,14 +24,31 @@ impl LayerStore {
     pub fn diff(&self, id: &str, parent: &str) -> Result<DiffStream> {
         let id = self.0.existing(id)?;
         self.0.check_parent(&id, parent)?;
+        let whole =
+            |tar, losses| DiffStream { tar: Some(tar), store: self.clone(), id: id.clone(), hold: None, losses };
+        if self.0.is_plain(&id)? {
+            let _lock = self.0.lock(&id)?;
+            return Ok(whole(Box::new(self.0.plain_tar(&id)?), Capped::default()));
+        }
+        if self.0.options.format == TarForm::Transport {
+            let _work = self.0.work()?;
+            let (tar, losses) = self.0.plain_tar_of(self.layer_tar(&id)?)?;
+            return Ok(whole(Box::new(tar), losses));
+        }
+        self.layer_tar(&id)
+    }
+
+    fn layer_tar(&self, id: &LayerId) -> Result<DiffStream> {
+        let id = id.clone();
+        let losses = Capped::default();
         let chain = self.0.whole_chain(&id)?;
         if self.0.read_only {
             let tar = self.0.backend.export_layer(&id, &chain)?.tar;
-            return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: None });
+            return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: None, losses });
         }
         let _work = self.0.work()?;
         let _lock = self.0.lock(&id)?;
-        let undo = self.0.make_exportable(&id, &chain)?;
+        let undo = self.0.make_exportable(&id)?;
         let export = match self.0.backend.export_layer(&id, &chain) {
             Ok(export) => export,
             Err(error) => {
@@ -35,10 +60,11 @@ impl LayerStore {
         let hold = if live { Hold::Export } else { Hold::Stream };
         let held = self.0.owner().and_then(|owner| self.0.state.hold(&id, owner, hold));
         if live && held.is_ok() {
-            return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: Some(hold) });
+            return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: Some(hold), losses });
         }
         // All is in hand: the layer can be as it was already.
-        let stream = DiffStream { tar: Some(tar), store: self.clone(), id, hold: held.is_ok().then_some(hold) };
+        let hold = held.is_ok().then_some(hold);
+        let stream = DiffStream { tar: Some(tar), store: self.clone(), id, hold, losses };
         let undone = self.0.undo_exportable(&stream.id, &chain, undo);
         if let Err(error) = held.and(undone) {
             // Dropping it takes the lock that is held here.
@@ -59,7 +85,7 @@ pub(super) enum Undo {
 
 impl Inner {
     /// Makes a layer active and, where the backend wants it so, not prepared. The lock on the layer is held.
-    pub(super) fn make_exportable(&self, id: &LayerId, _chain: &[LayerId]) -> Result<Undo> {
+    pub(super) fn make_exportable(&self, id: &LayerId) -> Result<Undo> {
         if self.driver == super::Driver::WindowsDiff {
             return Ok(Undo::Nothing);
         }
@@ -108,9 +134,16 @@ pub struct DiffStream {
     store: LayerStore,
     id: LayerId,
     hold: Option<Hold>,
+    losses: Capped<Loss>,
 }
 
 impl DiffStream {
+    /// What the form of the tar cannot hold.
+    #[must_use]
+    pub fn losses(&self) -> &Capped<Loss> {
+        &self.losses
+    }
+
     /// Ends it, and tells of errors, which dropping it does not.
     ///
     /// # Errors
@@ -163,15 +196,19 @@ impl LayerStore {
     pub fn diff_getter(&self, id: &str) -> Result<DiffGetter> {
         let id = self.0.existing(id)?;
         if self.0.read_only {
-            return Ok(DiffGetter { store: self.clone(), id, hold: None });
+            return Ok(DiffGetter { store: self.clone(), id, hold: None, folder: None });
         }
         let _work = self.0.work()?;
+        let folder = match self.0.options.format {
+            TarForm::Transport => Some(self.0.transport_folder_of(self.layer_tar(&id)?)?.0),
+            TarForm::Layer => None,
+        };
         let _lock = self.0.lock(&id)?;
         if !self.0.is_there(&id)? {
             return Err(super::not_found(id.as_str()));
         }
         self.0.state.hold(&id, self.0.owner()?, Hold::Stream)?;
-        Ok(DiffGetter { store: self.clone(), id, hold: Some(Hold::Stream) })
+        Ok(DiffGetter { store: self.clone(), id, hold: Some(Hold::Stream), folder })
     }
 }
 
@@ -180,6 +217,8 @@ pub struct DiffGetter {
     store: LayerStore,
     id: LayerId,
     hold: Option<Hold>,
+    /// The transport folder that the files come from, in a store of that form.
+    folder: Option<TempDir>,
 }
 
 impl DiffGetter {
@@ -188,7 +227,13 @@ impl DiffGetter {
     /// # Errors
     /// [`Error::Io`] where the layer has no such file.
     pub fn open(&self, name: &[u8]) -> Result<Box<dyn Read + Send>> {
-        self.store.0.backend.open_layer_file(&self.id, name)
+        match &self.folder {
+            Some(folder) => {
+                let root = Root::open(&folder.path().join("folder"))?;
+                Ok(Box::new(root.open_file(&disk_path(name.strip_suffix(b"/").unwrap_or(name))?)?))
+            }
+            None => self.store.0.backend.open_layer_file(&self.id, name),
+        }
     }
 
     /// Ends it, and tells of errors, which dropping it does not.

@@ -1,7 +1,7 @@
 //! All layers of an image.
 
-use super::LayerStore;
 use super::info::chain_id_above;
+use super::{Driver, LayerStore, TarForm};
 use crate::error::{Error, Result, StoreFault};
 use crate::image::{Image, ImageOptions};
 use crate::layer::Progress;
@@ -16,6 +16,12 @@ impl LayerStore {
     /// Those of [`Image::open`] and of [`LayerStore::apply_diff`]; [`Error::Integrity`] for a layer that has another diffID
     /// than the image says; [`StoreFault::LayerExists`] for another layer of such an id. No layer is left behind then.
     pub fn import_image(&self, path: &Path, name: Option<&str>, progress: &Progress) -> Result<Vec<String>> {
+        if self.0.driver == Driver::WindowsDiff {
+            return Err(Error::Unsupported {
+                operation: "an image in a store of the diff flavour".into(),
+                reason: "its layers are layer tars; the driver \"windowsfilter\" takes them".into(),
+            });
+        }
         let limits = self.0.options.limits.clone();
         let image = Image::open(path, &ImageOptions { choose: name.map(str::to_owned), limits })?;
         let mut made = Vec::new();
@@ -41,7 +47,8 @@ impl LayerStore {
                     return Err(Error::store(StoreFault::LayerExists, id, "it is not that of the image"));
                 }
             } else {
-                let imported = self.apply_diff(&id, parent, image.open_layer(index)?, progress.clone())?;
+                let tar = image.open_layer(index)?;
+                let imported = self.fill(&id, parent, tar, progress.clone(), TarForm::Layer)?;
                 made.push(id.clone());
                 if imported.diff_id != layer.diff_id {
                     let what = format!("diffID of layer {index}");

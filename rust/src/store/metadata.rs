@@ -8,11 +8,11 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// JSON: the paths of the parents, nearest first.
-pub(super) const CHAIN: &str = "layerchain.json";
+pub(crate) const CHAIN: &str = "layerchain.json";
 /// Text: the id that the system knows the layer by.
 const OTHER_ID: &str = "layerID";
-/// As the reference writes it, on systems that tell case.
-const OTHER_ID_READ: [&str; 2] = [OTHER_ID, "layerId"];
+/// As it is read: the reference writes the second one, on systems that tell case.
+pub(crate) const OTHER_IDS: [&str; 2] = [OTHER_ID, "layerId"];
 /// No chain is longer than a few hundred layers, and no path than 32,767 characters.
 const MOST: u64 = 16 << 20;
 
@@ -29,7 +29,7 @@ impl Inner {
     pub(super) fn resolve(&self, id: &str) -> Result<LayerId> {
         let id = LayerId::new(id)?;
         let folder = self.folder(&id)?;
-        for name in OTHER_ID_READ {
+        for name in OTHER_IDS {
             if let Some(text) = self.read(&Path::new(&folder).join(name), &id)? {
                 let text = String::from_utf8(text).map_err(|_| damaged(&id, "its layerID is no text"))?;
                 return self.spelled(LayerId::new(text.trim())?);

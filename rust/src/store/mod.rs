@@ -15,11 +15,13 @@ mod import_image;
 mod info;
 mod metadata;
 mod mounts;
+mod plain;
 mod recover;
 mod remove;
 mod state;
 #[cfg(test)]
 mod tests;
+mod transport;
 
 use crate::backend::Backend;
 use crate::backend::portable::Portable;
@@ -35,6 +37,7 @@ pub use custom_images::CustomImageInfo;
 pub use diff::{DiffGetter, DiffStream};
 pub use id::LayerId;
 pub use info::LayerInfo;
+pub(crate) use metadata::{CHAIN, OTHER_IDS};
 pub use mounts::Mount;
 pub use state::{after_fork, before_fork};
 pub(crate) use state::{escaped, sql};
@@ -66,6 +69,33 @@ impl Driver {
     }
 }
 
+/// What the tars are that a store takes and gives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum TarForm {
+    /// Layer tars.
+    #[default]
+    Layer,
+    /// Plain tars of transport folders ("TP4" in the reference).
+    Transport,
+}
+
+impl TarForm {
+    /// The name of the form: `layer` or `transport`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            TarForm::Layer => "layer",
+            TarForm::Transport => "transport",
+        }
+    }
+
+    /// The form of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [TarForm::Layer, TarForm::Transport].into_iter().find(|form| form.name() == name)
+    }
+}
+
 /// How a store works.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -76,13 +106,22 @@ pub struct StoreOptions {
     pub sandbox_size: Option<u64>,
     /// What [`LayerStore::custom_image_infos`] reads on a host without HCS, as JSON.
     pub base_images: Option<String>,
+    /// What [`LayerStore::apply_diff`] takes, and [`LayerStore::diff`] and [`LayerStore::diff_getter`] give. Layers are
+    /// kept as layer tars whatever it is.
+    pub format: TarForm,
     /// Bounds on what is imported.
     pub limits: Limits,
 }
 
 impl Default for StoreOptions {
     fn default() -> Self {
-        StoreOptions { fsync: true, sandbox_size: None, base_images: None, limits: Limits::default() }
+        StoreOptions {
+            fsync: true,
+            sandbox_size: None,
+            base_images: None,
+            format: TarForm::Layer,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -118,6 +157,8 @@ pub(crate) const OWN: &str = ".winlayers";
 const DATABASE: &str = ".winlayers/state.db";
 const HOLDERS: &str = ".winlayers/holders";
 const LOCKS: &str = ".winlayers/locks";
+/// What is on its way from one form to another.
+const STAGING: &str = ".winlayers/staging";
 /// Held shared by whoever changes something, alone by whoever sweeps.
 const WORK: &str = ".winlayers/work";
 
@@ -288,7 +329,7 @@ fn prepare_home(path: &Path) -> Result<Root> {
         let detail = format!("{} is on {kind}: its locks do not hold between hosts", home.path().display());
         return Err(Error::store(StoreFault::HomeUnsupported, "", detail));
     }
-    for folder in [OWN, HOLDERS, LOCKS] {
+    for folder in [OWN, HOLDERS, LOCKS, STAGING] {
         match home.create_dir(Path::new(folder)) {
             Ok(()) => {}
             Err(Error::Refused { rule: crate::error::Rule::TargetExists, .. }) => {}

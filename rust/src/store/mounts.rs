@@ -85,6 +85,10 @@ impl Inner {
         if self.state.record(id)?.is_some_and(|record| record.stage == Stage::Importing) {
             return Err(Error::store(StoreFault::LayerInUse, id.as_str(), "it is being filled"));
         }
+        if self.is_plain(id)? {
+            self.state.hold(id, owner, Hold::Mount)?;
+            return self.dir(id);
+        }
         let chain = self.whole_chain(id)?;
         let exports = self.state.holds(id, Hold::Export)?;
         let mut path = None;
@@ -139,7 +143,7 @@ impl Inner {
             return Ok(());
         }
         let mut undone = Ok(());
-        if self.state.holds(id, Hold::Mount)? == 1 {
+        if self.state.holds(id, Hold::Mount)? == 1 && !self.is_plain(id)? {
             undone = self.unprepare(id, self.state.holds(id, Hold::Export)? == 0);
         }
         self.state.release(id, owner, Hold::Mount)?;

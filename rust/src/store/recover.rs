@@ -2,7 +2,6 @@
 
 use super::state::{Record, Stage};
 use super::{HOLDERS, Inner, LayerId, LayerStore, WORK};
-use crate::backend::LayerKind;
 use crate::error::{Error, Result};
 use crate::fs::{Kind, Lock};
 use std::path::Path;
@@ -60,6 +59,7 @@ impl Inner {
                 Ok(self.state.holds(id, Mount)? + self.state.holds(id, Export)? > 0)
             }));
             note(self.sweep_holders());
+            note(self.sweep_staging());
         }
         first
     }
@@ -110,9 +110,8 @@ impl Inner {
         let _lock = self.lock(&id)?;
         match record.stage {
             Stage::Ready => self.state.set_stage(&id, Stage::Ready, None),
-            // It is filled as a whole or not at all.
             Stage::Importing => {
-                debug_assert!(self.backend.layer_kind(&id).map_or(true, |kind| kind != LayerKind::Sandbox));
+                self.undo_import(&id)?;
                 self.state.set_stage(&id, Stage::Ready, None)
             }
             Stage::Creating | Stage::Removing if !self.backend.layer_exists(&id)? => self.state.forget(&id),

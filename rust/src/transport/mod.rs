@@ -17,6 +17,7 @@ mod writer;
 
 pub use convert::{from_layer_tar, to_layer_tar};
 pub use plain::{from_plain_tar, to_plain_tar};
+pub(crate) use plain::{from_plain_tar_below, to_plain_tar_below};
 pub use reader::{Content, TransportEntry, TransportReader};
 pub use tombstones::FILE as TOMBSTONES;
 pub use writer::TransportWriter;

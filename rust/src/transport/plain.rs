@@ -8,6 +8,7 @@ use crate::layer::disk::{disk_path, name_bytes, system_time};
 use crate::layer_tar::whiteout::base_name;
 use crate::limits::Limits;
 use crate::nt::FileTime;
+use crate::nt::name::fold_wtf8;
 use crate::tar::{Expander, MemberHeader, Piece, Reader, Source, SparseRange, Time, Writer, from_io, typeflag};
 use std::fs::FileTimes;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
@@ -40,11 +41,28 @@ const BUFFER: usize = 256 << 10;
 /// # Errors
 /// [`Error::Format`] with [`Format::Transport`] for links, devices and the like; [`Error::Limit`]; [`Error::Io`].
 pub fn to_plain_tar<W: Write>(root: &Root, sink: W, limits: &Limits) -> Result<(W, Report)> {
+    to_plain_tar_below(root, None, &|_| true, sink, limits)
+}
+
+/// As [`to_plain_tar`], with a folder's name in front of each member's, and of what is at the top only what is wanted.
+pub(crate) fn to_plain_tar_below<W: Write>(
+    root: &Root,
+    below: Option<&[u8]>,
+    wanted: &dyn Fn(&[u8]) -> bool,
+    sink: W,
+    limits: &Limits,
+) -> Result<(W, Report)> {
     let mut report = Report::default();
     let mut tar = Writer::new(sink);
     for visit in Walk::new(root)? {
         let visit = visit?;
         let mut name = member_name(&visit.path);
+        if !wanted(name.split(|&byte| byte == b'/').next().unwrap_or_default()) {
+            continue;
+        }
+        if let Some(below) = below {
+            name.splice(0..0, below.iter().copied().chain([b'/']));
+        }
         report.entries += 1;
         limits.check(Limit::Entries, report.entries)?;
         match visit.metadata.kind {
@@ -111,8 +129,18 @@ pub fn to_plain_tar<W: Write>(root: &Root, sink: W, limits: &Limits) -> Result<(
 /// As [`Reader::advance`]; [`Rule::MemberType`] for links, devices and the like; the rules of names;
 /// [`Rule::DuplicateName`] and [`Rule::CaseCollision`]; [`Error::Limit`]; [`Error::Io`].
 pub fn from_plain_tar(source: Source, root: &Root, limits: &Limits) -> Result<Report> {
+    from_plain_tar_below(source, root, None, limits)
+}
+
+/// As [`from_plain_tar`], of a tar whose members all lie below one folder, in any case, which is left out.
+pub(crate) fn from_plain_tar_below(
+    source: Source,
+    root: &Root,
+    below: Option<&[u8]>,
+    limits: &Limits,
+) -> Result<Report> {
     let mut reader = Reader::new(source, limits)?;
-    let mut untar = Untar { root, limits, tree: Tree::new(limits), report: Report::default() };
+    let mut untar = Untar { root, below, limits, tree: Tree::new(limits), report: Report::default() };
     while reader.advance()? {
         let name = reader.member().name.clone();
         untar.member(&mut reader).map_err(|e| e.in_member(&name))?;
@@ -122,6 +150,7 @@ pub fn from_plain_tar(source: Source, root: &Root, limits: &Limits) -> Result<Re
 
 struct Untar<'a> {
     root: &'a Root,
+    below: Option<&'a [u8]>,
     limits: &'a Limits,
     tree: Tree,
     report: Report,
@@ -136,8 +165,20 @@ impl Untar<'_> {
         if kind == typeflag::DIRECTORY && matches!(name.as_slice(), b"" | b".") {
             return Ok(());
         }
-        let name = check_name(&name, self.limits)?;
+        let mut name = check_name(&name, self.limits)?;
         self.report.entries += 1;
+        if let Some(below) = self.below {
+            let (first, rest) = name.split_at(name.iter().position(|&byte| byte == b'/').unwrap_or(name.len()));
+            if fold_wtf8(first) != fold_wtf8(below) {
+                let detail = format!("expected a member below {}", display_name(below));
+                return Err(Error::refused(Rule::NameEscapes, detail));
+            }
+            name = match rest.get(1..) {
+                Some(rest) => rest,
+                None if kind == typeflag::DIRECTORY => return Ok(()),
+                None => return Err(Error::refused(Rule::NameEscapes, "expected a directory")),
+            };
+        }
         let (parents, component) = match name.strip_suffix(base_name(name)).and_then(|start| start.strip_suffix(b"/")) {
             Some(parents) => (parents, base_name(name)),
             None => (&[][..], name),

@@ -14,6 +14,7 @@ use crate::limits::Limits;
 use crate::nt::path::check_member_name;
 use crate::nt::{BasicInfo, FileAttributes};
 use crate::policy::Policy;
+use crate::store::{CHAIN, OTHER_IDS};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
@@ -236,7 +237,10 @@ impl<'a> TransportReader<'a> {
         }
         names.retain(|component| directory_of(component).is_none());
         if name.is_empty() {
-            names.retain(|component| component != tombstones::FILE.as_bytes());
+            // The graph driver keeps its own files beside those of a layer.
+            let ours = [tombstones::FILE, CHAIN].into_iter().chain(OTHER_IDS);
+            let ours: Vec<&[u8]> = ours.map(str::as_bytes).collect();
+            names.retain(|component| !ours.contains(&component.as_slice()));
         }
         for owner in &owners {
             if names.binary_search(owner).is_err() {

@@ -2,17 +2,15 @@
 
 import argparse
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import winlayers as wl
-from winlayers.cli.cat import Wanted, open_part
+from winlayers.cli.cat import Wanted, cat_view
 from winlayers.cli.errors import NotInLayer
-from winlayers.cli.ls import HEAD, entry_object, rows
+from winlayers.cli.ls import list_entries
 from winlayers.cli.output import (
-    CHUNK,
     decode_name,
     encode_name,
     escape,
@@ -20,7 +18,6 @@ from winlayers.cli.output import (
     json_name,
     line,
     size_text,
-    stdout_bytes,
 )
 from winlayers.cli.store.opened import open_store
 
@@ -43,14 +40,7 @@ def _ls(arguments: argparse.Namespace) -> int:
         _ls_layers(store, as_json=arguments.json)
         return 0
     entries = _found(lambda: store.view(arguments.id).entries(os.fsencode(arguments.path)))
-    if not arguments.json:
-        line(HEAD)
-    for entry in entries:
-        if arguments.json:
-            json_line(entry_object(entry))
-        else:
-            for row in rows(entry):
-                line(row)
+    list_entries(entries, as_json=arguments.json)
     return 0
 
 
@@ -150,14 +140,7 @@ def cat_command(parser: argparse.ArgumentParser) -> Run:
 
 
 def _cat(arguments: argparse.Namespace) -> int:
-    view = open_store(arguments).view(arguments.id)
-    wanted = Wanted.parse(os.fsencode(arguments.path))
-    try:
-        entry = view.get(wanted.path)
-    except FileNotFoundError:
-        entry = _found(lambda: view.get(b"Files/" + wanted.path))
-    with open_part(entry, wanted) as file:
-        shutil.copyfileobj(file, stdout_bytes(), CHUNK)
+    cat_view(open_store(arguments).view(arguments.id), Wanted.parse(os.fsencode(arguments.path)))
     return 0
 
 

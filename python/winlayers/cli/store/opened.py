@@ -17,5 +17,6 @@ def open_store(arguments: argparse.Namespace, *, make: bool = False) -> wl.Layer
         raise Usage("no store is named", hint="give --home DIR, or set WINLAYERS_HOME")
     if not make and not (Path(home) / _OWN).is_dir():
         raise wl.StoreError(f"{home}: no store", code="no_store", hint="winlayers store init makes one")
-    options = wl.StoreOptions(fsync=not getattr(arguments, "no_fsync", False))
-    return wl.LayerStore(home, getattr(arguments, "driver", "windowsfilter"), options=options)
+    form = getattr(arguments, "format", None) or "layer"
+    options = wl.StoreOptions(fsync=not getattr(arguments, "no_fsync", False), format=form)
+    return wl.LayerStore(home, getattr(arguments, "driver", None) or "windowsfilter", options=options)

@@ -3,6 +3,7 @@
 import argparse
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from typing import IO
 from winlayers.cli.errors import Usage
 from winlayers.cli.output import CHUNK, json_line, line, source, stdout_bytes
 from winlayers.cli.progress import bar
+from winlayers.cli.report import loss_line
 from winlayers.cli.store.look import info_object, show_info
 from winlayers.cli.store.opened import open_store
 
@@ -26,6 +28,7 @@ def import_command(parser: argparse.ArgumentParser) -> Run:
     """
     parser.add_argument("id", metavar="ID", nargs="?", help="the layer")
     parser.add_argument("file", metavar="FILE", nargs="?", help="the tar, or - for standard input")
+    _add_format(parser)
     parser.add_argument("--parent", metavar="ID", default="", help="the layer that it stands on")
     parser.add_argument("--image", metavar="PATH", help="an OCI layout or a docker save archive")
     parser.add_argument("--name", metavar="NAME", help="which of several images, by name or digest")
@@ -62,6 +65,14 @@ def _import_image(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_format(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--format",
+        choices=("layer", "transport"),
+        help="what the tar is: a layer tar, or the plain tar of a transport folder (TP4)",
+    )
+
+
 def export_command(parser: argparse.ArgumentParser) -> Run:
     """Write what a layer has above its parent as a layer tar, uncompressed.
 
@@ -69,12 +80,15 @@ def export_command(parser: argparse.ArgumentParser) -> Run:
     """
     parser.add_argument("id", metavar="ID", help="the layer")
     parser.add_argument("file", metavar="FILE", help="the tar, or - for standard output")
+    _add_format(parser)
     parser.add_argument("--parent", metavar="ID", default="", help="must be the layer that it stands on")
     return _export
 
 
 def _export(arguments: argparse.Namespace) -> int:
     with open_store(arguments).diff(arguments.id, arguments.parent) as tar:
+        for loss in tar.losses:
+            sys.stderr.write(loss_line(loss) + "\n")
         if arguments.file == "-":
             out = stdout_bytes()
             shutil.copyfileobj(tar, out, CHUNK)

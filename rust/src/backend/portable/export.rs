@@ -9,6 +9,7 @@ use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found, whiteout};
 use crate::nt::name::fold_wtf8;
 use crate::store::LayerId;
+use crate::transport;
 use std::io::{self, Cursor, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -27,6 +28,11 @@ impl Portable {
                 let write = move |sink: Sender| scan::export(&tree, &record, &view, sink, &limits).map(drop);
                 Ok(Export { tar: Box::new(Piped::start(write)?), live: true })
             }
+            LayerKind::Folder => {
+                let (root, options) = (self.transport_folder(id)?, self.lossless());
+                let write = move |sink: Sender| transport::to_layer_tar(&root, sink, options).map(drop);
+                Ok(Export { tar: Box::new(Piped::start(write)?), live: false })
+            }
             // Nothing was ever written to it.
             LayerKind::Sandbox | LayerKind::Empty => {
                 Ok(Export { tar: Box::new(Cursor::new(vec![0; 2 * crate::tar::BLOCK])), live: false })
@@ -42,8 +48,8 @@ impl Portable {
     ) -> Result<()> {
         let below = self.view(chain)?;
         match self.layer_kind(id)? {
-            LayerKind::Imported => {
-                let index = self.index(id)?.expect("it is an imported one");
+            LayerKind::Imported | LayerKind::Folder => {
+                let index = self.index(id)?.expect("it has content");
                 let mut reader = index.reader()?;
                 while let Some(found) = reader.next_found()? {
                     imported_change(&index, &found, &below, visit)?;
@@ -60,7 +66,7 @@ impl Portable {
     pub(super) fn merged(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
         let mut layers = self.indexes_of(chain)?;
         match self.layer_kind(id)? {
-            LayerKind::Imported => layers.insert(0, self.index(id)?.expect("it is an imported one")),
+            LayerKind::Imported | LayerKind::Folder => layers.insert(0, self.index(id)?.expect("it has content")),
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
                 // A layer for the moment: what was changed, as it is now. Its files stay open after they are deleted.
                 let staging = self.staging()?;

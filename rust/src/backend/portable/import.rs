@@ -2,25 +2,22 @@
 
 use super::index::{Index, Summary};
 use super::{INDEX, Portable, TAR};
-use crate::backend::{Imported, LayerKind};
-use crate::error::{Error, Limit, Result};
+use crate::backend::{Backend, Imported, LayerKind};
+use crate::error::{Error, Result};
 use crate::fs::sync_names;
-use crate::layer::{Hasher, Progress};
+use crate::layer::{Progress, copy_hashed};
 use crate::store::LayerId;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
-
-/// Bytes that are read, hashed and written at a time.
-const CHUNK: usize = 256 << 10;
 
 impl Portable {
     pub(super) fn import(&self, id: &LayerId, tar: Box<dyn Read + Send>, progress: Progress) -> Result<Imported> {
         let staging = self.staging()?;
         let root = staging.root()?;
         let file = Arc::new(root.create_file(Path::new(TAR))?);
-        let (diff_id, size) = self.take_in(tar, &file, &progress)?;
+        let (diff_id, size) = copy_hashed(tar, &*file, self.home.path(), &self.limits, &progress)?;
         let path = staging.path().join(INDEX);
         let Summary { entries, data } = Index::build(file.clone(), &path, &diff_id, &self.limits)?;
         if self.fsync {
@@ -29,7 +26,7 @@ impl Portable {
         }
         // Windows renames no folder in which something is open.
         drop((file, root));
-        if !self.layer_exists_here(id)? {
+        if !self.layer_exists(id)? {
             staging.settle(&self.home, id.as_str(), self.fsync)?;
         } else {
             let (from, to) = (staging.relative(&self.home)?, Path::new(id.as_str()));
@@ -50,39 +47,10 @@ impl Portable {
         Ok(Imported { diff_id, size, entries, data })
     }
 
-    fn layer_exists_here(&self, id: &LayerId) -> Result<bool> {
-        use crate::backend::Backend;
-        self.layer_exists(id)
-    }
-
-    /// Copies a tar into a file while a thread hashes it.
-    fn take_in(&self, mut tar: Box<dyn Read + Send>, mut file: &File, progress: &Progress) -> Result<(String, u64)> {
-        let mut hasher = Hasher::start()?;
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let mut filled = 0;
-            while filled < CHUNK {
-                match tar.read(&mut chunk[filled..]) {
-                    Ok(0) => break,
-                    Ok(n) => filled += n,
-                    Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                    Err(e) => return Err(crate::tar::from_io(e)),
-                }
-            }
-            if filled == 0 {
-                break;
-            }
-            hasher.update(&chunk[..filled]);
-            self.limits.check(Limit::TotalBytes, hasher.size())?;
-            file.write_all(&chunk[..filled]).map_err(|e| Error::io("write", Some(self.home.path()), e))?;
-            progress.at(hasher.size())?;
-        }
-        let size = hasher.size();
-        progress.finish(size)?;
-        Ok((hasher.finish(), size))
-    }
-
     pub(super) fn recorded_import(&self, id: &LayerId) -> Result<Option<Imported>> {
+        if self.layer_kind(id)? != LayerKind::Imported {
+            return Ok(None);
+        }
         Ok(self.index(id)?.map(|index| index.imported()))
     }
 
@@ -92,11 +60,8 @@ impl Portable {
         repair: bool,
         problem: &mut dyn FnMut(&'static str, String),
     ) -> Result<()> {
-        use crate::backend::Backend;
-        match self.layer_kind(id)? {
-            LayerKind::Empty => return Ok(()),
-            LayerKind::Sandbox => return Ok(()),
-            LayerKind::Imported => {}
+        if self.layer_kind(id)? != LayerKind::Imported {
+            return Ok(());
         }
         let tar = match self.home.open_file(&Path::new(id.as_str()).join(TAR)) {
             Ok(tar) => Arc::new(tar),
@@ -105,16 +70,7 @@ impl Portable {
                 return Ok(());
             }
         };
-        let mut hasher = Hasher::start()?;
-        let mut chunk = vec![0; CHUNK];
-        loop {
-            let n = (&*tar).read(&mut chunk).map_err(|e| Error::io("read", Some(&self.path(id, TAR)), e))?;
-            if n == 0 {
-                break;
-            }
-            hasher.update(&chunk[..n]);
-        }
-        let (size, diff_id) = (hasher.size(), hasher.finish());
+        let (diff_id, size) = copy_hashed(&*tar, std::io::sink(), self.home.path(), &self.limits, &Progress::none())?;
         let claimed = Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits);
         match claimed.map(|index| index.imported()) {
             Ok(claimed) if claimed.diff_id != diff_id => {

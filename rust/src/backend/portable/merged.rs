@@ -2,9 +2,18 @@
 
 use super::index::Index;
 use super::view::{Node, View};
+use crate::compress::{Compression, Reader};
+use crate::error::{Error, Result};
+use crate::fs::{Root, open_file};
+use crate::layer::{Progress, copy_hashed};
+use crate::limits::Limits;
+use crate::tar::ReadAt;
 use std::fs::File;
+use std::io::Read;
 use std::ops::Deref;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use tempfile::TempDir;
 
 /// A merged view, as [`View`], and the tars that it is of.
 #[derive(Clone)]
@@ -12,11 +21,51 @@ pub struct Merged {
     view: View,
     /// Nearest first.
     layers: Vec<Arc<Index>>,
+    /// Where they lie, when they are in no store. Windows deletes no file that is open: it goes last.
+    _folder: Option<Arc<TempDir>>,
+}
+
+/// Where a layer tar comes from, plain or compressed.
+pub enum LayerTar {
+    /// A file.
+    File(PathBuf),
+    /// Something that is read once.
+    Stream(Box<dyn Read + Send>),
 }
 
 impl Merged {
     pub(super) fn new(layers: Vec<Arc<Index>>) -> Self {
-        Merged { view: View::new(layers.clone()), layers }
+        Merged { view: View::new(layers.clone()), layers, _folder: None }
+    }
+
+    /// The view of layer tars that are in no store, lowest first. A plain file is read where it is, and must stay as it
+    /// is; others are unpacked. That and the indexes lie in a folder for temporary files as long as the view is there.
+    ///
+    /// # Errors
+    /// Those of reading a layer tar; [`Error::Io`].
+    pub fn of_tars(tars: impl IntoIterator<Item = LayerTar>, limits: &Limits) -> Result<Self> {
+        let folder = tempfile::tempdir().map_err(|e| Error::io("create a folder for temporary files", None, e))?;
+        let root = Root::open(folder.path())?;
+        let mut layers = Vec::new();
+        for (n, tar) in tars.into_iter().enumerate() {
+            let place = match tar {
+                LayerTar::File(path) => {
+                    let file = open_file(&path)?;
+                    let failed = |e| Error::io("read", Some(&path), e);
+                    let mut start = [0; Compression::MAGIC_LEN];
+                    let is_plain = file.metadata().map_err(failed)?.is_file() && {
+                        let n = file.read_at(&mut start, 0).map_err(failed)?;
+                        Compression::detect(&start[..n]) == Compression::None
+                    };
+                    if is_plain { path } else { unpack(file, &root, n, limits)? }
+                }
+                LayerTar::Stream(stream) => unpack(stream, &root, n, limits)?,
+            };
+            let index = folder.path().join(format!("{n}.index"));
+            Index::build(Arc::new(open_file(&place)?), &index, "", limits)?;
+            layers.insert(0, Arc::new(Index::open(&place, &index, limits)?));
+        }
+        Ok(Merged { _folder: Some(Arc::new(folder)), ..Merged::new(layers) })
     }
 
     /// The tar that the places are in which [`View::entry`] gives for a node.
@@ -33,4 +82,11 @@ impl Deref for Merged {
     fn deref(&self) -> &View {
         &self.view
     }
+}
+
+fn unpack(source: impl Read, root: &Root, n: usize, limits: &Limits) -> Result<PathBuf> {
+    let name = format!("{n}.tar");
+    let file = root.create_file(Path::new(&name))?;
+    copy_hashed(Reader::new(source)?, &file, root.path(), limits, &Progress::none())?;
+    Ok(root.path().join(name))
 }

@@ -1,7 +1,8 @@
 //! Layers in plain files, on any system.
 //!
 //! A layer is a folder of the home: with `layer.tar` (the uncompressed tar as it came) and `layer.index` when it was
-//! imported, with `tree/` and `layout.db` when it is a sandbox, with neither when it is empty. What is not whole yet
+//! imported, with `tree/` and `layout.db` when it is a sandbox, with neither when it is empty. One with other files came
+//! from a Windows host: it is read where it is a transport folder. What is not whole yet
 //! lies in `.winlayers/tmp`, what is being deleted in `.winlayers/trash`, and read-only views in `.winlayers/views`.
 
 mod export;
@@ -22,8 +23,11 @@ use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, sync_names};
 use crate::layer::Progress;
+use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
-use crate::store::{LayerId, StoreOptions};
+use crate::policy::OnLoss;
+use crate::store::{CHAIN, LayerId, OTHER_IDS, StoreOptions};
+use crate::transport;
 use index::Index;
 use std::collections::HashMap;
 use std::io::Read;
@@ -94,23 +98,58 @@ impl Portable {
         self.home.path().join(id.as_str()).join(name)
     }
 
-    /// The index of an imported layer; `None` where it is another kind.
+    /// The index of a layer that has content of its own; `None` where it has none, or is a sandbox.
     fn index(&self, id: &LayerId) -> Result<Option<Arc<Index>>> {
         let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.layer_kind(id)? != LayerKind::Imported {
+        let kind = self.layer_kind(id)?;
+        if !matches!(kind, LayerKind::Imported | LayerKind::Folder) {
             indexes.remove(id.key());
             return Ok(None);
         }
         if let Some(index) = indexes.get(id.key()) {
             return Ok(Some(Arc::clone(index)));
         }
-        let opened = Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits);
+        let opened = if kind == LayerKind::Imported {
+            Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits)
+        } else {
+            self.index_of_folder(id)
+        };
         let index = Arc::new(opened.map_err(|e| of_layer(id, e))?);
         indexes.insert(id.key().to_owned(), Arc::clone(&index));
         Ok(Some(index))
     }
 
-    /// The merged view of layers, nearest first; those that are not imported add nothing.
+    /// A layer for the moment, made of the transport folder of a Windows host. Its files stay open after they are deleted.
+    fn index_of_folder(&self, id: &LayerId) -> Result<Index> {
+        let root = self.transport_folder(id)?;
+        let staging = self.staging()?;
+        let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
+        let tar = staging.root()?.create_file(Path::new(TAR))?;
+        let (tar, _) = transport::to_layer_tar(&root, tar, self.lossless())?;
+        Index::build(Arc::new(tar), &index, "", &self.limits)?;
+        Index::open(&path, &index, &self.limits)
+    }
+
+    /// The folder of a layer that came from a Windows host, where its metadata is in it.
+    fn transport_folder(&self, id: &LayerId) -> Result<Root> {
+        if self.kind_of(id, transport::TOMBSTONES)?.is_none() {
+            return Err(Error::Unsupported {
+                operation: format!("reading layer \"{id}\"").into(),
+                reason:
+                    "it is a plain folder of a Windows host, and its metadata stayed there: export it on the host, \
+                         or import it from its image"
+                        .into(),
+            });
+        }
+        Root::open(&self.path(id, ""))
+    }
+
+    fn lossless(&self) -> WriterOptions {
+        let limits = self.limits.clone();
+        WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() }
+    }
+
+    /// The merged view of layers, nearest first; those without content of their own add nothing.
     fn view(&self, layers: &[LayerId]) -> Result<View> {
         Ok(View::new(self.indexes_of(layers)?))
     }
@@ -165,7 +204,10 @@ impl Backend for Portable {
             return Ok(LayerKind::Sandbox);
         }
         if self.layer_exists(id)? {
-            return Ok(LayerKind::Empty);
+            let ours =
+                |name: &std::ffi::OsString| name == TAR || name == CHAIN || OTHER_IDS.iter().any(|id| name == id);
+            let names = self.home.list(Path::new(id.as_str()))?;
+            return Ok(if names.iter().all(ours) { LayerKind::Empty } else { LayerKind::Folder });
         }
         Err(Error::store(StoreFault::LayerNotFound, id.as_str(), ""))
     }

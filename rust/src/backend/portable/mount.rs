@@ -12,7 +12,7 @@ impl Portable {
     fn tree(&self, id: &LayerId) -> Result<PathBuf> {
         Ok(match self.layer_kind(id)? {
             LayerKind::Sandbox => Path::new(id.as_str()).join(TREE),
-            LayerKind::Empty | LayerKind::Imported => Path::new(VIEWS).join(id.as_str()),
+            LayerKind::Empty | LayerKind::Imported | LayerKind::Folder => Path::new(VIEWS).join(id.as_str()),
         })
     }
 

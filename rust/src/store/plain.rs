@@ -1,0 +1,111 @@
+//! Layers of the diff flavour: plain tars, unpacked in the home as they are, below the folder of their layer.
+
+use super::{CHAIN, Inner, LayerId, OTHER_IDS};
+use crate::backend::{Change, ChangeKind, Imported, LayerKind, What};
+use crate::error::{Error, Result, Rule};
+use crate::fs::{Kind, Root, Walk, sync_names};
+use crate::layer::disk::name_bytes;
+use crate::layer::{Progress, copy_hashed};
+use crate::nt::name::fold_wtf8;
+use crate::tar::Source;
+use crate::transport::{from_plain_tar_below, to_plain_tar_below};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use std::sync::Arc;
+
+/// By these names the store knows what a layer is: no tar brings them.
+const OURS: [&str; 6] = ["layer.tar", "layer.index", "tree", "layout.db", CHAIN, OTHER_IDS[0]];
+
+impl Inner {
+    /// Whether a layer is plain files.
+    pub(super) fn is_plain(&self, id: &LayerId) -> Result<bool> {
+        Ok(self.driver == super::Driver::WindowsDiff && self.backend.layer_kind(id)? == LayerKind::Folder)
+    }
+
+    /// Unpacks a plain tar into an empty layer.
+    pub(super) fn untar(&self, id: &LayerId, tar: impl Read, progress: &Progress) -> Result<Imported> {
+        let limits = &self.options.limits;
+        let staging = self.staging()?;
+        let root = Root::open(staging.path())?;
+        let mut spooled = root.create_file(Path::new("tar"))?;
+        let (diff_id, size) = copy_hashed(tar, &spooled, self.home.path(), limits, progress)?;
+        spooled.rewind().map_err(|e| Error::io("read", Some(staging.path()), e))?;
+        let files = Root::create(&staging.path().join("files"))?;
+        let below = Some(id.as_str().as_bytes());
+        let report = from_plain_tar_below(Source::Random(Arc::new(spooled)), &files, below, limits)?;
+        let names = files.list(Path::new(""))?;
+        for name in &names {
+            let folded = fold_wtf8(&name_bytes(name));
+            if OURS.iter().any(|ours| fold_wtf8(ours.as_bytes()) == folded) {
+                let detail = format!("{} is a name of the store's own", name.display());
+                return Err(Error::refused(Rule::TargetExists, detail).in_member(&name_bytes(name)));
+            }
+        }
+        if self.options.fsync {
+            for visit in Walk::new(&files)? {
+                let visit = visit?;
+                match visit.metadata.kind {
+                    Kind::Directory => files.sync_dir(&visit.path)?,
+                    _ => files.sync_file(&visit.path)?,
+                }
+            }
+        }
+        drop((files, root));
+        let folder = Path::new(id.as_str());
+        let staged =
+            Path::new(super::STAGING).join(staging.path().file_name().expect("it was made there")).join("files");
+        for name in names {
+            self.home.rename(&staged.join(&name), &folder.join(&name))?;
+        }
+        if self.options.fsync {
+            sync_names(&self.home.path().join(folder))?;
+        }
+        Ok(Imported { diff_id, size, entries: report.entries, data: report.bytes })
+    }
+
+    /// Takes out what a plain tar brought, when all of it did not come.
+    pub(super) fn clear_plain(&self, id: &LayerId) -> Result<()> {
+        let folder = Path::new(id.as_str());
+        for name in self.home.list(folder)? {
+            if name == CHAIN || OTHER_IDS.iter().any(|other| name == *other) {
+                continue;
+            }
+            let path = folder.join(&name);
+            match self.home.metadata(&path)?.kind {
+                Kind::Directory => self.home.remove_tree(&path)?,
+                _ => self.home.remove_file(&path)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The plain tar of a layer.
+    pub(super) fn plain_tar(&self, id: &LayerId) -> Result<File> {
+        let root = Root::open(&self.home.path().join(id.as_str()))?;
+        let sink = self.temporary_file()?;
+        let (mut tar, _) =
+            to_plain_tar_below(&root, Some(id.as_str().as_bytes()), &is_theirs, sink, &self.options.limits)?;
+        tar.rewind().map_err(|e| Error::io("read", Some(self.home.path()), e))?;
+        Ok(tar)
+    }
+
+    /// All files of a layer: nobody knows what they are new to.
+    pub(super) fn plain_changes(&self, id: &LayerId, visit: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
+        let root = Root::open(&self.home.path().join(id.as_str()))?;
+        for found in Walk::new(&root)? {
+            let found = found?;
+            let components: Vec<_> = found.path.components().map(|part| name_bytes(part.as_os_str())).collect();
+            if !is_theirs(&components[0]) {
+                continue;
+            }
+            let size = if found.metadata.kind == Kind::File { found.metadata.size } else { 0 };
+            visit(Change { path: components.join(&b'/'), kind: ChangeKind::Add, what: What::default(), size })?;
+        }
+        Ok(())
+    }
+}
+
+fn is_theirs(name: &[u8]) -> bool {
+    !OURS.iter().chain(&OTHER_IDS).any(|ours| ours.as_bytes() == name)
+}

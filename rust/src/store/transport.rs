@@ -1,0 +1,74 @@
+//! A store whose tars are plain tars of transport folders, which the reference calls TP4.
+
+use super::Inner;
+use crate::error::{Error, Result};
+use crate::fs::Root;
+use crate::layer_tar::{Dialect, WriterOptions};
+use crate::policy::{Capped, Loss, OnLoss};
+use crate::tar::Source;
+use crate::transport::{TransportOptions, from_layer_tar, from_plain_tar, to_layer_tar, to_plain_tar};
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::path::Path;
+use tempfile::TempDir;
+
+impl Inner {
+    /// The layer tar of what a plain tar of a transport folder has. It loses nothing.
+    pub(super) fn layer_tar_of(&self, tar: impl Read + Send + 'static) -> Result<File> {
+        let limits = self.options.limits.clone();
+        let staging = self.staging()?;
+        let folder = Root::create(&staging.path().join("folder"))?;
+        from_plain_tar(Source::Stream(Box::new(tar)), &folder, &limits)?;
+        let options =
+            WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() };
+        let (tar, _) = to_layer_tar(&folder, self.temporary_file()?, options)?;
+        self.from_its_front(tar)
+    }
+
+    /// The plain tar of the transport folder of a layer tar, and what the folder cannot hold.
+    pub(super) fn plain_tar_of(&self, tar: impl Read + Send + 'static) -> Result<(File, Capped<Loss>)> {
+        let (folder, losses) = self.transport_folder_of(tar)?;
+        let root = Root::open(&folder.path().join("folder"))?;
+        let (tar, _) = to_plain_tar(&root, self.temporary_file()?, &self.options.limits)?;
+        Ok((self.from_its_front(tar)?, losses))
+    }
+
+    /// The transport folder of a layer tar, `folder` in one that goes when it is dropped.
+    pub(super) fn transport_folder_of(&self, tar: impl Read + Send + 'static) -> Result<(TempDir, Capped<Loss>)> {
+        let staging = self.staging()?;
+        let folder = Root::create(&staging.path().join("folder"))?;
+        let options = TransportOptions { limits: self.options.limits.clone(), ..TransportOptions::default() };
+        let report = from_layer_tar(Source::Stream(Box::new(tar)), folder, options)?;
+        Ok((staging, report.losses))
+    }
+
+    /// A folder on the volume of the store, for what is under way; it goes when it is dropped, or is swept.
+    pub(super) fn staging(&self) -> Result<TempDir> {
+        let folder = self.home.path().join(super::STAGING);
+        tempfile::tempdir_in(&folder).map_err(|e| Error::io("create a folder in", Some(&folder), e))
+    }
+
+    /// A file there, without a name.
+    pub(super) fn temporary_file(&self) -> Result<File> {
+        let folder = self.home.path().join(super::STAGING);
+        tempfile::tempfile_in(&folder).map_err(|e| Error::io("create a file in", Some(&folder), e))
+    }
+
+    fn from_its_front(&self, mut file: File) -> Result<File> {
+        file.rewind().map_err(|e| Error::io("read", Some(self.home.path()), e))?;
+        Ok(file)
+    }
+
+    /// Removes what killed processes left there. Nobody works.
+    pub(super) fn sweep_staging(&self) -> Result<()> {
+        let folder = Path::new(super::STAGING);
+        for name in self.home.list(folder)? {
+            let path = folder.join(name);
+            match self.home.metadata(&path)?.kind {
+                crate::fs::Kind::Directory => self.home.remove_tree(&path)?,
+                _ => self.home.remove_file(&path)?,
+            }
+        }
+        Ok(())
+    }
+}
