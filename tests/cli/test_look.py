@@ -259,7 +259,7 @@ def test_several_layers_are_one(run: Run, tmp_path: Path) -> None:
     assert run("cat", *layers, "a").out == "new"
     assert run("cat", *layers, r"Files\B").out == "kept"
     missing = run("--json", "cat", *layers, "c")
-    assert (missing.code, json.loads(missing.err)["error"]) == (1, "not_in_layer")
+    assert (missing.code, json.loads(missing.err)["error"]) == (3, "not_in_layer")
     assert run("ls", "--permissive", *layers).code == 2
     assert run("ls", "-", "-").code == 2
     out, _ = spawn(["ls", "-", str(layers[1]), "--json"], stdin=subprocess.PIPE).communicate(layers[0].read_bytes())
