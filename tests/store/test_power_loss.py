@@ -48,10 +48,11 @@ class Steps:
 # The folder keeps its time: the model gives it that of the end from the beginning.
 WRITE = "; ".join(
     [
-        "time = os.stat(path).st_mtime_ns",
-        "file = os.open(path + '/mine', os.O_CREAT | os.O_WRONLY)",
+        "time, new = os.stat(path).st_mtime_ns, os.path.dirname(sys.argv[1]) + '/mine'",
+        "file = os.open(new, os.O_CREAT | os.O_WRONLY)",
         "os.write(file, b'mine')",
         "os.fsync(file)",
+        "os.rename(new, path + '/mine')",
         "os.utime(path, ns=(time, time))",
         "os.fsync(os.open(path, os.O_RDONLY))",
     ]
