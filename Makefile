@@ -27,9 +27,9 @@ test: .venv/.native ## Test the Rust core (no Python needed), then the Python pa
 	tools/apt.sh python3-samba strace
 	pytest
 
-crash: .venv/.native ## Kill or refuse every command of the store at every call it makes to the system (long)
+crash: .venv/.native ## Kill, refuse or cut the power of every command of the store at every call to the system (long)
 	tools/apt.sh strace
-	CRASH_SAMPLE=0 pytest tests/store/test_crash.py
+	CRASH_SAMPLE=0 pytest tests/store/test_crash.py tests/store/test_power_loss.py
 
 test-windows: .venv/.ready ## Build for Windows and test in a Windows Python under Wine (Debian)
 	tools/windows/test.sh

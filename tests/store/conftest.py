@@ -1,6 +1,7 @@
 """What the tests of the store share: a store, and small layers."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -38,3 +39,15 @@ def full(store: wl.LayerStore) -> wl.LayerStore:
     store.apply_diff("base", "", BASE)
     store.create_read_write("box", "base")
     return store
+
+
+@pytest.fixture(scope="session")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Give a folder with a store of every kind of layer, and a tar; for commands under strace."""
+    from store.commands import build
+
+    if shutil.which("strace") is None:
+        pytest.skip("strace is not installed")
+    folder = tmp_path_factory.mktemp("template")
+    build(folder)
+    return folder

@@ -49,12 +49,15 @@ pub fn absolute(path: &Path) -> Result<PathBuf> {
     })
 }
 
-/// Makes a folder and those above it, where they are missing.
+/// Makes a folder and those above it, where they are missing; `durable` waits until their names are on the disk.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.
-pub fn create_dir_all(path: &Path) -> Result<()> {
-    std::fs::create_dir_all(path).map_err(|e| Error::io("create folder", Some(path), e))
+pub fn create_dir_all(path: &Path, durable: bool) -> Result<()> {
+    let is_missing = |folder: &&Path| !folder.as_os_str().is_empty() && !folder.exists();
+    let missing: Vec<&Path> = path.ancestors().take_while(is_missing).collect();
+    std::fs::create_dir_all(path).map_err(|e| Error::io("create folder", Some(path), e))?;
+    if durable { missing.into_iter().try_for_each(atomic::sync_folder) } else { Ok(()) }
 }
 
 /// Removes a folder and everything in it; links in it go, what they point to stays.

@@ -169,7 +169,7 @@ impl LayerStore {
     /// # Errors
     /// [`StoreFault::HomeVersion`], [`StoreFault::HomeUnsupported`]; [`Error::Io`].
     pub fn open(home: &Path, driver: Driver, options: StoreOptions) -> Result<Self> {
-        let home = prepare_home(home)?;
+        let home = prepare_home(home, options.fsync)?;
         let backend = Portable::open(home.path(), &options)?;
         Self::with_backend(home, driver, options, Arc::new(backend))
     }
@@ -179,7 +179,7 @@ impl LayerStore {
     /// # Errors
     /// As [`LayerStore::open`].
     pub fn open_with(home: &Path, driver: Driver, options: StoreOptions, backend: Arc<dyn Backend>) -> Result<Self> {
-        Self::with_backend(prepare_home(home)?, driver, options, backend)
+        Self::with_backend(prepare_home(home, options.fsync)?, driver, options, backend)
     }
 
     fn with_backend(home: Root, driver: Driver, options: StoreOptions, backend: Arc<dyn Backend>) -> Result<Self> {
@@ -321,9 +321,9 @@ fn not_found(id: &str) -> Error {
 }
 
 /// Opens the folder of a store, and makes what the store has in it.
-fn prepare_home(path: &Path) -> Result<Root> {
+fn prepare_home(path: &Path, fsync: bool) -> Result<Root> {
     let refused = |e: Error| Error::store(StoreFault::HomeUnsupported, "", e.to_string());
-    fs::create_dir_all(path).map_err(refused)?;
+    fs::create_dir_all(path, fsync).map_err(refused)?;
     let home = Root::open(&fs::absolute(path)?)?;
     if let Some(kind) = fs::network_file_system(home.path())? {
         let detail = format!("{} is on {kind}: its locks do not hold between hosts", home.path().display());

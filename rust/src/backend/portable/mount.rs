@@ -3,7 +3,7 @@
 use super::{Portable, RECORD, TREE, VIEWS, layout};
 use crate::backend::{Backend, LayerKind};
 use crate::error::Result;
-use crate::fs::Kind;
+use crate::fs::{Kind, sync_names};
 use crate::store::LayerId;
 use std::path::{Path, PathBuf};
 
@@ -45,15 +45,23 @@ impl Portable {
         let view = self.view(&layers)?;
         let staging = self.staging()?;
         staging.root()?.create_dir(Path::new(TREE))?;
-        let options = layout::Options { durable: self.fsync && is_sandbox, limits: self.limits.clone() };
+        // A view, too: the hold on it is durable, and whoever holds it would see files without their data.
+        let options = layout::Options { durable: self.fsync, limits: self.limits.clone() };
         layout::lay_out(&view, &staging.path().join(TREE), &staging.path().join(RECORD), &options)?;
         let staged = staging.relative(&self.home)?;
         if is_sandbox {
             // The record first: a tree is never without the record that belongs to it.
+            if self.fsync {
+                staging.root()?.sync_file(Path::new(RECORD))?;
+            }
             self.home.rename(&staged.join(RECORD), &Path::new(id.as_str()).join(RECORD))?;
+            if self.fsync {
+                sync_names(&self.path(id, ""))?;
+            }
         }
         self.home.rename(&staged.join(TREE), &self.tree(id)?)?;
-        if self.fsync && is_sandbox { crate::fs::sync_names(&self.path(id, "")) } else { Ok(()) }
+        // A view that lost its name is laid out again; a tree must be found, with what was written to it.
+        if self.fsync && is_sandbox { sync_names(&self.path(id, "")) } else { Ok(()) }
     }
 
     /// Deletes the read-only view of a layer, if there is one.

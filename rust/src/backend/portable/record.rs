@@ -141,8 +141,8 @@ impl RecordWriter {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(|e| broken(path, e))?;
         let set_up = format!(
-            "PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};
-             PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
+            "PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; PRAGMA locking_mode = EXCLUSIVE;
+             PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};
              CREATE TABLE paths (key BLOB PRIMARY KEY, name BLOB NOT NULL, stat BLOB NOT NULL) WITHOUT ROWID;
              BEGIN;"
         );
