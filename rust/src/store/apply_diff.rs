@@ -25,9 +25,10 @@ impl LayerStore {
         source: impl Read + Send + 'static,
         progress: Progress,
     ) -> Result<Imported> {
-        self.fill(id, parent, source, progress, self.0.options.format)
+        self.fill(id, parent, source, progress, self.0.options.format, |_| Ok(()))
     }
 
+    /// As [`LayerStore::apply_diff`]; a new layer counts when `check` has nothing against it.
     pub(super) fn fill(
         &self,
         id: &str,
@@ -35,6 +36,7 @@ impl LayerStore {
         source: impl Read + Send + 'static,
         progress: Progress,
         form: TarForm,
+        check: impl FnOnce(&Imported) -> Result<()>,
     ) -> Result<Imported> {
         let _work = self.0.work()?;
         let id = self.0.spelled(LayerId::new(id)?)?;
@@ -63,6 +65,7 @@ impl LayerStore {
             } else {
                 self.0.backend.import_layer(&id, &chain, Box::new(tar), progress)?
             };
+            check(&imported)?;
             if !exists {
                 self.0.set_chain(&id, &paths)?;
             }

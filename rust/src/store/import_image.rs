@@ -2,6 +2,7 @@
 
 use super::info::chain_id_above;
 use super::{Driver, LayerStore, TarForm};
+use crate::backend::Imported;
 use crate::error::{Error, Result, StoreFault};
 use crate::image::{Image, ImageOptions};
 use crate::layer::Progress;
@@ -48,13 +49,16 @@ impl LayerStore {
                 }
             } else {
                 let tar = image.open_layer(index)?;
-                let imported = self.fill(&id, parent, tar, progress.clone(), TarForm::Layer)?;
-                made.push(id.clone());
-                if imported.diff_id != layer.diff_id {
+                let check = |imported: &Imported| {
+                    if imported.diff_id == layer.diff_id {
+                        return Ok(());
+                    }
                     let what = format!("diffID of layer {index}");
-                    let (expected, found) = (layer.diff_id.as_str().into(), imported.diff_id.into());
-                    return Err(Error::Integrity { what: what.into(), expected, found });
-                }
+                    let (expected, found) = (layer.diff_id.as_str().into(), imported.diff_id.as_str().into());
+                    Err(Error::Integrity { what: what.into(), expected, found })
+                };
+                self.fill(&id, parent, tar, progress.clone(), TarForm::Layer, check)?;
+                made.push(id.clone());
             }
             ids.push(id);
             chain_id = Some(above);

@@ -22,7 +22,7 @@ impl Inner {
         let options =
             WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() };
         let (tar, _) = to_layer_tar(&folder, self.temporary_file()?, options)?;
-        self.from_its_front(tar)
+        self.rewound(tar)
     }
 
     /// The plain tar of the transport folder of a layer tar, and what the folder cannot hold.
@@ -30,7 +30,7 @@ impl Inner {
         let (folder, losses) = self.transport_folder_of(tar)?;
         let root = Root::open(&folder.path().join("folder"))?;
         let (tar, _) = to_plain_tar(&root, self.temporary_file()?, &self.options.limits)?;
-        Ok((self.from_its_front(tar)?, losses))
+        Ok((self.rewound(tar)?, losses))
     }
 
     /// The transport folder of a layer tar, `folder` in one that goes when it is dropped.
@@ -54,7 +54,7 @@ impl Inner {
         tempfile::tempfile_in(&folder).map_err(|e| Error::io("create a file in", Some(&folder), e))
     }
 
-    fn from_its_front(&self, mut file: File) -> Result<File> {
+    fn rewound(&self, mut file: File) -> Result<File> {
         file.rewind().map_err(|e| Error::io("read", Some(self.home.path()), e))?;
         Ok(file)
     }
