@@ -216,7 +216,7 @@ fn calls_are_in_the_order_of_the_reference(open: Open, options: &StoreOptions) {
 
 fn the_diff_flavour_exports_straight(open: Open, options: &StoreOptions) {
     let filter = Case::filled(open, options);
-    let recording = Arc::new(Recording::new(filter.recording.clone()).in_any_order());
+    let recording = Arc::new(Recording::new(open(filter.store.home(), options)).in_any_order());
     let store = LayerStore::open_with(filter.store.home(), Driver::WindowsDiff, options.clone(), recording.clone());
     let case = Case { _folder: filter._folder, store: store.expect("a store"), recording };
     assert_eq!(case.store.name(), "windowsdiff");
