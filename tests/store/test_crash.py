@@ -45,9 +45,11 @@ def calls_of(folder: Path, command: Command) -> list[tuple[str, int]]:
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_fault_leaves_the_old_state_or_the_new(name: str, template: Path, tmp_path: Path) -> None:
     command = COMMANDS[name]
-    before = state(template / "home")
-    whole = tmp_path / "whole"
-    shutil.copytree(template, whole, symlinks=True)
+    start, whole = tmp_path / "start", tmp_path / "whole"
+    shutil.copytree(template, start, symlinks=True)
+    command.before(start)
+    before = state(start / "home")
+    shutil.copytree(start, whole, symlinks=True)
     cases = [(call, number, fault) for call, number in calls_of(whole, command) for fault in FAULTS]
     after = state(whole / "home")
     assert before != after
@@ -55,7 +57,7 @@ def test_a_fault_leaves_the_old_state_or_the_new(name: str, template: Path, tmp_
         cases = random.Random(name).sample(cases, min(SAMPLE, len(cases)))
     for number, (call, count, fault) in enumerate(cases):
         folder = tmp_path / str(number)
-        shutil.copytree(template, folder, symlinks=True)
+        shutil.copytree(start, folder, symlinks=True)
         done = run(folder, command, "-o", os.devnull, "-e", f"inject={call}:{fault}:when={count}")
         what = f"{name}, {call} {count}, {fault}: status {done.returncode}, {done.stderr.decode()[-300:]}"
         try:
