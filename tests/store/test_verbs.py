@@ -220,7 +220,13 @@ def test_progress_is_told_and_its_error_comes_out(store: wl.LayerStore) -> None:
         store.apply_diff("two", "", big, stop)
     assert not store.exists("two")
     assert not Path(store.metadata("two")["dir"]).exists()
-    assert not store.check()
+    store.apply_diff("two", "", big)
+    told.clear()
+    assert not store.check(progress=lambda done, total: told.append((done, total)))
+    assert told[-1] == (2 * len(big), 2 * len(big))
+    assert told == sorted(told)
+    with pytest.raises(KeyboardInterrupt):
+        store.check(progress=stop)
 
 
 def test_values_are_values() -> None:

@@ -106,7 +106,7 @@ impl Case {
 
     #[track_caller]
     fn is_clean(&self) {
-        assert_eq!(self.store.check(false).expect("a store"), []);
+        assert_eq!(self.store.check(false, &Progress::none()).expect("a store"), []);
         assert!(self.recording.ready().is_empty(), "{:?}", self.recording.ready());
         assert!(self.store.layers().expect("a store").iter().all(|layer| layer.mounted == 0));
     }
@@ -258,7 +258,7 @@ fn a_failure_at_any_call_is_undone(open: Open, options: &StoreOptions) {
             let what = format!("{name}, {} failed", calls[n]);
             assert!(failed.is_err(), "{what}: it was not told");
             assert_eq!(case.recording.ready(), [].into(), "{what}: calls {calls:?}");
-            assert_eq!(case.store.check(false).expect("a store"), [], "{what}");
+            assert_eq!(case.store.check(false, &Progress::none()).expect("a store"), [], "{what}");
             let is_undone = case.store.layers().expect("a store") == before;
             // Letting go is the end of what went well.
             assert!(is_undone || calls[n].starts_with("Deactivate"), "{what}");

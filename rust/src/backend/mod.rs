@@ -210,11 +210,18 @@ pub trait Backend: Send + Sync {
     /// What the system answers.
     fn imported(&self, id: &LayerId) -> Result<Option<Imported>>;
 
-    /// Reads all of a layer, and tells what is wrong with it. `repair` makes anew what follows from the rest.
+    /// Reads all of a layer, and tells what is wrong with it. `repair` makes anew what follows from the rest; `progress`
+    /// counts bytes of tars.
     ///
     /// # Errors
     /// What the system answers; what is wrong with the layer is none.
-    fn check_layer(&self, id: &LayerId, repair: bool, problem: &mut dyn FnMut(&'static str, String)) -> Result<()>;
+    fn check_layer(
+        &self,
+        id: &LayerId,
+        repair: bool,
+        progress: &Progress,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<()>;
 
     /// Removes what killed processes left: of layers that never came to be, and of those that were seen and are not in
     /// use any more. No call is under way when it is called.

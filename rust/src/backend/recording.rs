@@ -225,8 +225,14 @@ impl Backend for Recording {
         self.inner.imported(id)
     }
 
-    fn check_layer(&self, id: &LayerId, repair: bool, problem: &mut dyn FnMut(&'static str, String)) -> Result<()> {
-        self.inner.check_layer(id, repair, problem)
+    fn check_layer(
+        &self,
+        id: &LayerId,
+        repair: bool,
+        progress: &Progress,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<()> {
+        self.inner.check_layer(id, repair, progress, problem)
     }
 
     fn sweep(&self, in_use: &dyn Fn(&LayerId) -> Result<bool>) -> Result<()> {

@@ -89,6 +89,15 @@ impl Progress {
         inner.tell()
     }
 
+    /// For a part of the work, which begins behind `start` bytes of `total`.
+    pub(crate) fn part(&self, start: u64, total: u64) -> Self {
+        let whole = self.clone();
+        Self::new(move |done, _| {
+            whole.set_total(Some(total));
+            whole.at(start.saturating_add(done))
+        })
+    }
+
     /// The work is done.
     pub(crate) fn finish(&self, done: u64) -> Result<()> {
         let mut inner = self.inner();

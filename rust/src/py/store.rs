@@ -326,10 +326,11 @@ impl LayerStore {
     }
 
     /// Read all layers, and tell what is wrong: `path` of a problem is the layer's id. `repair` makes anew what follows
-    /// from the rest; what it repaired is told, too.
-    #[pyo3(signature = (repair=false))]
-    fn check(&self, py: Python<'_>, repair: bool) -> PyResult<Vec<Problem>> {
-        let findings = self.run(py, |store| store.check(repair))?;
+    /// from the rest; what it repaired is told, too. `progress` is called with the bytes of tars that were read and how
+    /// many there are; what it raises ends the check.
+    #[pyo3(signature = (repair=false, progress=None))]
+    fn check(&self, py: Python<'_>, repair: bool, progress: Option<Py<PyAny>>) -> PyResult<Vec<Problem>> {
+        let findings = self.run(py, |store| store.check(repair, &progress_of(progress)))?;
         let problem = |finding: core::Finding| Problem {
             code: finding.code.to_owned(),
             path: finding.layer.into_bytes(),

@@ -3,6 +3,7 @@
 use super::state::Stage;
 use super::{LayerId, LayerStore};
 use crate::error::Result;
+use crate::layer::Progress;
 
 /// One thing that is wrong with a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,11 +19,11 @@ pub struct Finding {
 impl LayerStore {
     /// Reads all layers, and tells what is wrong: bytes that do not match their diffID, an index that does not match its
     /// tar, chains that lead nowhere. `repair` makes anew what follows from the rest: indexes, and the records that the
-    /// folders contradict. What is repaired is told, too.
+    /// folders contradict. What is repaired is told, too. `progress` counts bytes of tars.
     ///
     /// # Errors
     /// What keeps the store from being read; what is wrong with a layer is none.
-    pub fn check(&self, repair: bool) -> Result<Vec<Finding>> {
+    pub fn check(&self, repair: bool, progress: &Progress) -> Result<Vec<Finding>> {
         let inner = &self.0;
         if repair {
             inner.work().map(drop)?;
@@ -32,7 +33,14 @@ impl LayerStore {
         let mut find = |code, layer: &str, message: String| {
             findings.push(Finding { code, layer: layer.to_owned(), message });
         };
-        for id in inner.backend.layers()? {
+        let layers = inner.backend.layers()?;
+        // An index that is damaged is told of below.
+        let size = |id: &LayerId| inner.backend.imported(id).ok().flatten().map_or(0, |imported| imported.size);
+        let sizes: Vec<u64> = layers.iter().map(size).collect();
+        let (total, mut done) = (sizes.iter().sum(), 0);
+        for (id, size) in layers.into_iter().zip(sizes) {
+            let part = progress.part(done, total);
+            done += size;
             match inner.state.record(&id)? {
                 None => find("layer_unknown", id.as_str(), "it is there, and in no record".into()),
                 Some(record) if record.stage != Stage::Ready => {
@@ -72,8 +80,9 @@ impl LayerStore {
                 }
             }
             let _lock = if inner.read_only { None } else { Some(inner.lock(&id)?) };
-            inner.backend.check_layer(&id, repair, &mut |code, message| find(code, id.as_str(), message))?;
+            inner.backend.check_layer(&id, repair, &part, &mut |code, message| find(code, id.as_str(), message))?;
         }
+        progress.finish(total)?;
         for record in inner.state.records()? {
             let id = LayerId::new(&record.id)?;
             if record.stage == Stage::Ready && !inner.backend.layer_exists(&id)? {

@@ -46,7 +46,7 @@ fn bytes(mut stream: impl Read) -> Vec<u8> {
 }
 
 fn is_clean(store: &LayerStore) {
-    assert_eq!(store.check(false).unwrap(), []);
+    assert_eq!(store.check(false, &Progress::none()).unwrap(), []);
 }
 
 #[test]
@@ -199,13 +199,13 @@ fn a_damaged_layer_is_found_and_what_follows_is_made_anew() {
     let store =
         LayerStore::open(_folder.path().join("home").as_path(), Driver::WindowsFilter, Default::default()).unwrap();
     let codes = |findings: Vec<Finding>| findings.iter().map(|finding| finding.code).collect::<Vec<_>>();
-    assert_eq!(codes(store.check(true).unwrap()), ["index_damaged"]);
+    assert_eq!(codes(store.check(true, &Progress::none()).unwrap()), ["index_damaged"]);
     is_clean(&store);
     let tar = store.home().join("base/layer.tar");
     let mut bytes = std::fs::read(&tar).unwrap();
     bytes[1024] ^= 1;
     std::fs::write(&tar, bytes).unwrap();
-    assert_eq!(codes(store.check(true).unwrap()), ["integrity"]);
+    assert_eq!(codes(store.check(true, &Progress::none()).unwrap()), ["integrity"]);
 }
 
 #[test]

@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Callable
 
 from winlayers.cli.output import escape, json_line, line
+from winlayers.cli.progress import bar
 from winlayers.cli.store.opened import open_store
 
 Run = Callable[[argparse.Namespace], int]
@@ -33,7 +34,8 @@ def check_command(parser: argparse.ArgumentParser) -> Run:
 
 
 def _check(arguments: argparse.Namespace) -> int:
-    problems = open_store(arguments).check(repair=arguments.repair)
+    with bar("check", quiet=arguments.json) as progress:
+        problems = open_store(arguments).check(repair=arguments.repair, progress=progress)
     for problem in problems:
         if arguments.json:
             json_line({"code": problem.code, "layer": problem.path or None, "message": problem.message})

@@ -58,6 +58,7 @@ impl Portable {
         &self,
         id: &LayerId,
         repair: bool,
+        progress: &Progress,
         problem: &mut dyn FnMut(&'static str, String),
     ) -> Result<()> {
         if self.layer_kind(id)? != LayerKind::Imported {
@@ -70,7 +71,7 @@ impl Portable {
                 return Ok(());
             }
         };
-        let (diff_id, size) = copy_hashed(&*tar, std::io::sink(), self.home.path(), &self.limits, &Progress::none())?;
+        let (diff_id, size) = copy_hashed(&*tar, std::io::sink(), self.home.path(), &self.limits, progress)?;
         let claimed = Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits);
         match claimed.map(|index| index.imported()) {
             Ok(claimed) if claimed.diff_id != diff_id => {

@@ -311,8 +311,14 @@ impl Backend for Portable {
         self.recorded_import(id)
     }
 
-    fn check_layer(&self, id: &LayerId, repair: bool, problem: &mut dyn FnMut(&'static str, String)) -> Result<()> {
-        self.check(id, repair, problem)
+    fn check_layer(
+        &self,
+        id: &LayerId,
+        repair: bool,
+        progress: &Progress,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<()> {
+        self.check(id, repair, progress, problem)
     }
 
     fn sweep(&self, in_use: &dyn Fn(&LayerId) -> Result<bool>) -> Result<()> {
