@@ -1,5 +1,6 @@
 """Stores of other forms: the diff flavour's plain files, transport folders ("TP4"), and homes from a Windows host."""
 
+import gzip
 import io
 import json
 import struct
@@ -158,6 +159,18 @@ def test_a_bad_transport_folder_leaves_nothing(tp4: wl.LayerStore, change: dict[
     assert not list(Path(tp4.home, ".winlayers", "staging").iterdir())
     assert tp4.check() == []
     tp4.apply_diff("empty", "", plain(FOLDER))
+
+
+@pytest.mark.parametrize("cut", [1, 8, 20])
+def test_what_a_tar_came_in_is_read_to_its_end(tp4: wl.LayerStore, diff: wl.LayerStore, cut: int) -> None:
+    layers = wl.LayerStore(Path(tp4.home).with_name("layers"), options={"fsync": False})
+    for store, tar in ((layers, BASE), (tp4, plain(FOLDER)), (diff, plain(DISK))):
+        packed = gzip.compress(tar)
+        with pytest.raises(wl.FormatError) as raised:
+            store.apply_diff("disk", "", packed[:-cut])
+        assert raised.value.code == "truncated"
+        assert not store.exists("disk")
+        store.apply_diff("disk", "", packed)
 
 
 def test_a_form_that_is_none(tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ impl LayerStore {
                 }
                 self.0.untar(&id, tar, &progress)?
             } else if form == TarForm::Transport {
-                let tar = self.0.layer_tar_of(tar)?;
-                self.0.backend.import_layer(&id, &chain, Box::new(tar), progress)?
+                let tar = self.0.layer_tar_of(tar, &progress)?;
+                self.0.backend.import_layer(&id, &chain, Box::new(tar), Progress::none())?
             } else {
                 self.0.backend.import_layer(&id, &chain, Box::new(tar), progress)?
             };

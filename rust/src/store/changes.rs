@@ -13,15 +13,15 @@ impl LayerStore {
     pub fn changes(&self, id: &str, parent: &str, visit: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
         let id = self.0.existing(id)?;
         self.0.check_parent(&id, parent)?;
+        if self.0.is_plain(&id)? {
+            return self.0.plain_changes(&id, visit);
+        }
         let chain = self.0.whole_chain(&id)?;
         if self.0.read_only {
             return self.0.backend.layer_changes(&id, &chain, visit);
         }
         let _work = self.0.work()?;
         let _lock = self.0.lock(&id)?;
-        if self.0.is_plain(&id)? {
-            return self.0.plain_changes(&id, visit);
-        }
         let undo = self.0.make_exportable(&id)?;
         let told = self.0.backend.layer_changes(&id, &chain, visit);
         let undone = self.0.undo_exportable(&id, &chain, undo);

@@ -4,7 +4,7 @@ use super::state::Hold;
 use super::{Inner, LayerId, LayerStore, TarForm};
 use crate::backend::Export;
 use crate::error::{Error, Result};
-use crate::fs::Root;
+use crate::fs::{Lock, Root};
 use crate::layer::disk::disk_path;
 use crate::policy::{Capped, Loss};
 use std::io::{self, Read};
@@ -26,12 +26,13 @@ impl LayerStore {
         self.0.check_parent(&id, parent)?;
         let whole =
             |tar, losses| DiffStream { tar: Some(tar), store: self.clone(), id: id.clone(), hold: None, losses };
+        // Nobody sweeps what is being written.
+        let _work = if self.0.read_only { None } else { Some(self.0.work()?) };
         if self.0.is_plain(&id)? {
-            let _lock = self.0.lock(&id)?;
+            let _lock = if self.0.read_only { None } else { Some(self.0.lock(&id)?) };
             return Ok(whole(Box::new(self.0.plain_tar(&id)?), Capped::default()));
         }
         if self.0.options.format == TarForm::Transport {
-            let _work = self.0.work()?;
             let (tar, losses) = self.0.plain_tar_of(self.layer_tar(&id)?)?;
             return Ok(whole(Box::new(tar), losses));
         }
@@ -195,14 +196,15 @@ impl LayerStore {
     /// [`crate::error::StoreFault::LayerNotFound`].
     pub fn diff_getter(&self, id: &str) -> Result<DiffGetter> {
         let id = self.0.existing(id)?;
-        if self.0.read_only {
-            return Ok(DiffGetter { store: self.clone(), id, hold: None, folder: None });
-        }
-        let _work = self.0.work()?;
+        let work = if self.0.read_only { None } else { Some(self.0.work()?) };
         let folder = match self.0.options.format {
-            TarForm::Transport => Some(self.0.transport_folder_of(self.layer_tar(&id)?)?.0),
+            TarForm::Transport => Some((self.0.transport_folder_of(self.layer_tar(&id)?)?.0, work)),
             TarForm::Layer => None,
         };
+        if self.0.read_only {
+            return Ok(DiffGetter { store: self.clone(), id, hold: None, folder });
+        }
+        let _work = self.0.work()?;
         let _lock = self.0.lock(&id)?;
         if !self.0.is_there(&id)? {
             return Err(super::not_found(id.as_str()));
@@ -217,8 +219,8 @@ pub struct DiffGetter {
     store: LayerStore,
     id: LayerId,
     hold: Option<Hold>,
-    /// The transport folder that the files come from, in a store of that form.
-    folder: Option<TempDir>,
+    /// The transport folder that the files come from, in a store of that form; nobody sweeps it.
+    folder: Option<(TempDir, Option<Lock>)>,
 }
 
 impl DiffGetter {
@@ -228,7 +230,7 @@ impl DiffGetter {
     /// [`Error::Io`] where the layer has no such file.
     pub fn open(&self, name: &[u8]) -> Result<Box<dyn Read + Send>> {
         match &self.folder {
-            Some(folder) => {
+            Some((folder, _)) => {
                 let root = Root::open(&folder.path().join("folder"))?;
                 Ok(Box::new(root.open_file(&disk_path(name.strip_suffix(b"/").unwrap_or(name))?)?))
             }

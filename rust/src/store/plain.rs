@@ -4,8 +4,8 @@ use super::{CHAIN, Inner, LayerId, OTHER_IDS};
 use crate::backend::{Change, ChangeKind, Imported, LayerKind, What};
 use crate::error::{Error, Result, Rule};
 use crate::fs::{Kind, Root, Walk, sync_names};
+use crate::layer::Progress;
 use crate::layer::disk::name_bytes;
-use crate::layer::{Progress, copy_hashed};
 use crate::nt::name::fold_wtf8;
 use crate::tar::Source;
 use crate::transport::{from_plain_tar_below, to_plain_tar_below};
@@ -26,11 +26,8 @@ impl Inner {
     /// Unpacks a plain tar into an empty layer.
     pub(super) fn untar(&self, id: &LayerId, tar: impl Read, progress: &Progress) -> Result<Imported> {
         let limits = &self.options.limits;
+        let (spooled, diff_id, size) = self.spool(tar, progress)?;
         let staging = self.staging()?;
-        let root = Root::open(staging.path())?;
-        let mut spooled = root.create_file(Path::new("tar"))?;
-        let (diff_id, size) = copy_hashed(tar, &spooled, self.home.path(), limits, progress)?;
-        spooled.rewind().map_err(|e| Error::io("read", Some(staging.path()), e))?;
         let files = Root::create(&staging.path().join("files"))?;
         let below = Some(id.as_str().as_bytes());
         let report = from_plain_tar_below(Source::Random(Arc::new(spooled)), &files, below, limits)?;
@@ -51,7 +48,8 @@ impl Inner {
                 }
             }
         }
-        drop((files, root));
+        // Windows renames nothing that is open.
+        drop(files);
         let folder = Path::new(id.as_str());
         let staged =
             Path::new(super::STAGING).join(staging.path().file_name().expect("it was made there")).join("files");

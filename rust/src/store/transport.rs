@@ -3,22 +3,25 @@
 use super::Inner;
 use crate::error::{Error, Result};
 use crate::fs::Root;
+use crate::layer::{Progress, copy_hashed};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::policy::{Capped, Loss, OnLoss};
 use crate::tar::Source;
 use crate::transport::{TransportOptions, from_layer_tar, from_plain_tar, to_layer_tar, to_plain_tar};
 use std::fs::File;
 use std::io::{Read, Seek};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use tempfile::TempDir;
 
 impl Inner {
     /// The layer tar of what a plain tar of a transport folder has. It loses nothing.
-    pub(super) fn layer_tar_of(&self, tar: impl Read + Send + 'static) -> Result<File> {
+    pub(super) fn layer_tar_of(&self, tar: impl Read, progress: &Progress) -> Result<File> {
         let limits = self.options.limits.clone();
+        let (tar, ..) = self.spool(tar, progress)?;
         let staging = self.staging()?;
         let folder = Root::create(&staging.path().join("folder"))?;
-        from_plain_tar(Source::Stream(Box::new(tar)), &folder, &limits)?;
+        from_plain_tar(Source::Random(Arc::new(tar)), &folder, &limits)?;
         let options =
             WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() };
         let (tar, _) = to_layer_tar(&folder, self.temporary_file()?, options)?;
@@ -42,16 +45,28 @@ impl Inner {
         Ok((staging, report.losses))
     }
 
-    /// A folder on the volume of the store, for what is under way; it goes when it is dropped, or is swept.
+    /// All of a tar in a file without a name, up to the end of what it came in; its digest and its size.
+    pub(super) fn spool(&self, tar: impl Read, progress: &Progress) -> Result<(File, String, u64)> {
+        let file = self.temporary_file()?;
+        let (diff_id, size) = copy_hashed(tar, &file, self.home.path(), &self.options.limits, progress)?;
+        Ok((self.rewound(file)?, diff_id, size))
+    }
+
+    /// A folder for what is under way; it goes when it is dropped, or is swept while nobody works.
     pub(super) fn staging(&self) -> Result<TempDir> {
-        let folder = self.home.path().join(super::STAGING);
+        let folder = self.scratch();
         tempfile::tempdir_in(&folder).map_err(|e| Error::io("create a folder in", Some(&folder), e))
     }
 
     /// A file there, without a name.
     pub(super) fn temporary_file(&self) -> Result<File> {
-        let folder = self.home.path().join(super::STAGING);
+        let folder = self.scratch();
         tempfile::tempfile_in(&folder).map_err(|e| Error::io("create a file in", Some(&folder), e))
+    }
+
+    /// On the volume of the store, where that can be written.
+    fn scratch(&self) -> PathBuf {
+        if self.read_only { std::env::temp_dir() } else { self.home.path().join(super::STAGING) }
     }
 
     fn rewound(&self, mut file: File) -> Result<File> {
@@ -64,10 +79,11 @@ impl Inner {
         let folder = Path::new(super::STAGING);
         for name in self.home.list(folder)? {
             let path = folder.join(name);
-            match self.home.metadata(&path)?.kind {
-                crate::fs::Kind::Directory => self.home.remove_tree(&path)?,
-                _ => self.home.remove_file(&path)?,
-            }
+            // A stream may have one open still, which Windows does not delete: another time, then.
+            let _ = match self.home.metadata(&path)?.kind {
+                crate::fs::Kind::Directory => self.home.remove_tree(&path),
+                _ => self.home.remove_file(&path),
+            };
         }
         Ok(())
     }

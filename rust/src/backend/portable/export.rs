@@ -69,7 +69,7 @@ impl Portable {
             LayerKind::Imported | LayerKind::Folder => layers.insert(0, self.index(id)?.expect("it has content")),
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
                 // A layer for the moment: what was changed, as it is now. Its files stay open after they are deleted.
-                let staging = self.staging()?;
+                let staging = self.scratch()?;
                 let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
                 let (tree, record, below) = (self.path(id, TREE), self.path(id, RECORD), View::new(layers.clone()));
                 let tar = staging.root()?.create_file(Path::new(TAR))?;

@@ -103,8 +103,7 @@ impl Portable {
         index: &Path,
         problem: &mut dyn FnMut(&'static str, String),
     ) -> Result<bool> {
-        let staging = self.staging_if_writable()?;
-        let Some(staging) = staging else { return Ok(false) };
+        let staging = self.scratch()?;
         let anew = staging.path().join(INDEX);
         if let Err(error) = Index::build(Arc::clone(tar), &anew, &claimed.diff_id, &self.limits) {
             problem("layer_damaged", error.to_string());
@@ -116,21 +115,6 @@ impl Portable {
             return Ok(true);
         }
         Ok(false)
-    }
-
-    fn staging_if_writable(&self) -> Result<Option<super::Staging>> {
-        match self.staging() {
-            Ok(staging) => Ok(Some(staging)),
-            Err(Error::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
-                ) =>
-            {
-                Ok(None)
-            }
-            Err(e) => Err(e),
-        }
     }
 
     /// Makes the index of a layer anew, in one step.

@@ -64,11 +64,7 @@ impl Portable {
             match home.create_dir(Path::new(folder)) {
                 Ok(()) | Err(Error::Refused { rule: Rule::TargetExists, .. }) => {}
                 // A home that opens for reading.
-                Err(Error::Io { source, .. })
-                    if matches!(
-                        source.kind(),
-                        std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied
-                    ) => {}
+                Err(Error::Io { source, .. }) if is_read_only(&source) => {}
                 Err(e) => return Err(e),
             }
         }
@@ -122,7 +118,7 @@ impl Portable {
     /// A layer for the moment, made of the transport folder of a Windows host. Its files stay open after they are deleted.
     fn index_of_folder(&self, id: &LayerId) -> Result<Index> {
         let root = self.transport_folder(id)?;
-        let staging = self.staging()?;
+        let staging = self.scratch()?;
         let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
         let tar = staging.root()?.create_file(Path::new(TAR))?;
         let (tar, _) = transport::to_layer_tar(&root, tar, self.lossless())?;
@@ -163,6 +159,14 @@ impl Portable {
         Staging::new(&self.home.path().join(TMP))
     }
 
+    /// A new folder for what nobody keeps; elsewhere where the home cannot be written.
+    fn scratch(&self) -> Result<Staging> {
+        match self.staging() {
+            Err(Error::Io { source, .. }) if is_read_only(&source) => Staging::new(&std::env::temp_dir()),
+            made => made,
+        }
+    }
+
     /// Moves a folder or file of the home out of sight, in one step, and deletes it.
     fn discard(&self, path: &Path) -> Result<()> {
         let staging = Staging::new(&self.home.path().join(TRASH))?;
@@ -173,6 +177,10 @@ impl Portable {
         }
         staging.remove()
     }
+}
+
+fn is_read_only(error: &std::io::Error) -> bool {
+    matches!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied)
 }
 
 /// Says in which layer an error happened, where the error has room for it.
