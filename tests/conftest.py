@@ -1,11 +1,16 @@
 """What all tests share: the hypothesis profiles, the folder of other tools' data, and what cannot run under Wine."""
 
 import os
+import shutil
+import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from go_tarsplit import Go
 
 ROOT = Path(__file__).resolve().parents[1]
 UNDER_WINE = sys.platform == "win32" and "WINEPREFIX" in os.environ
@@ -26,6 +31,21 @@ def vectors() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no vectors in {folder}: WINLAYERS_VECTORS names another folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def go() -> Iterator[Go]:
+    """Build the Go program, where there is Go and its module can be had."""
+    if shutil.which("go") is None:
+        pytest.skip("no Go here")
+    source, program = ROOT / "tests" / "go" / "tarsplit", ROOT / "target" / "go" / "tarsplit"
+    program.parent.mkdir(parents=True, exist_ok=True)
+    if subprocess.run(["go", "mod", "download"], cwd=source, capture_output=True, check=False).returncode != 0:
+        pytest.skip("Go cannot get its modules")
+    subprocess.run(["go", "build", "-o", program, "."], cwd=source, check=True)
+    running = Go(program)
+    yield running
+    running.close()
 
 
 def _reasons_under_wine() -> dict[str, str]:

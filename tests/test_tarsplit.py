@@ -2,24 +2,22 @@
 
 import bz2
 import gzip
-import hashlib
 import io
 import json
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 import winlayers as wl
+from go_tarsplit import Files, Go
 from winlayers.tarsplit import ApartMember, assemble, disassemble
-
-ROOT = Path(__file__).resolve().parents[1]
 
 # Where our metadata differs from the Go tool's, and why; everywhere else it is the same, byte for byte.
 SPARSE = "a sparse file with holes, or with its map in front of the data: Go assembles another tar"
@@ -39,64 +37,6 @@ DIFFERENCES = {
     "tar-rs/sparse-large.tar": LARGE,
     "tar-rs/sparse.tar": SPARSE,
 }
-
-
-class Files:
-    """The content directories of the Go program: files named by the hash of the member's name."""
-
-    def __init__(self, folder: Path) -> None:
-        folder.mkdir(exist_ok=True)
-        self.folder = folder
-
-    def _path(self, name: str) -> Path:
-        raw = name.encode("utf-8", "surrogateescape")  # the bytes, which the Go program hashes
-        return self.folder / hashlib.sha256(raw).hexdigest()
-
-    def create(self, name: str) -> BinaryIO:
-        return self._path(name).open("wb")
-
-    def open(self, name: str) -> BinaryIO:
-        return self._path(name).open("rb")
-
-
-class Go:
-    """The Go program in `tests/go/tarsplit`, kept running; each command gives its error, empty for none."""
-
-    def __init__(self, program: Path) -> None:
-        self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, do: str, **files: Path) -> dict[str, Any]:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.write(json.dumps({"do": do} | {key: str(file) for key, file in files.items()}) + "\n")
-        self.process.stdin.flush()
-        answer: dict[str, Any] = json.loads(self.process.stdout.readline())
-        return answer
-
-    def __call__(self, do: str, **files: Path) -> str:
-        return str(self.ask(do, **files)["error"])
-
-    def close(self) -> None:
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
-
-
-@pytest.fixture(scope="module")
-def go() -> Iterator[Go]:
-    """Build the Go program, where there is Go and its module can be had."""
-    if shutil.which("go") is None:
-        pytest.skip("no Go here")
-    source, program = ROOT / "tests" / "go" / "tarsplit", ROOT / "target" / "go" / "tarsplit"
-    program.parent.mkdir(parents=True, exist_ok=True)
-    if subprocess.run(["go", "mod", "download"], cwd=source, capture_output=True, check=False).returncode != 0:
-        pytest.skip("Go cannot get its modules")
-    subprocess.run(["go", "build", "-o", program, "."], cwd=source, check=True)
-    running = Go(program)
-    yield running
-    running.close()
 
 
 def compare(go: Go, tar: bytes, folder: Path) -> str:

@@ -88,10 +88,10 @@ impl Portable {
             Error::io("open", Some(&path), io::ErrorKind::NotFound.into())
         };
         let Some(index) = self.index(id)? else { return Err(missing()) };
-        // A named stream is a member of its own.
-        let (owner, stream) = match name.iter().rposition(|byte| *byte == b':') {
-            Some(at) if !name[at..].contains(&b'/') => (&name[..at], Some(&name[at + 1..])),
-            _ => (name, None),
+        // A named stream is a member of its own; no other name has a colon, and a stream's may have more of them.
+        let (owner, stream) = match name.iter().position(|byte| *byte == b':') {
+            Some(at) => (&name[..at], Some(&name[at + 1..])),
+            None => (name, None),
         };
         let key = fold_wtf8(owner.strip_suffix(b"/").unwrap_or(owner)).ok_or_else(missing)?;
         let row = index.get(&key)?.ok_or_else(missing)?;
