@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-from harness import BENCHES, WORK
+from harness import BENCHES, OUTPUTS, STORES, WORK
 from harness.workers import Worker
 
 ARGUMENTS = {
@@ -16,9 +17,17 @@ ARGUMENTS = {
     "large": ["--scale", "10"],
     "hundred-thousand": ["--entries", "100000", "--small"],
     "million": ["--entries", "1000000", "--small"],
+    "files": ["--entries", "115200", "--small"],
     "quick": ["--entries", "1000"],
 }
-ENTRIES = {"layer": 10_288, "large": 10_288, "hundred-thousand": 100_000, "million": 1_000_000, "quick": 1_000}
+ENTRIES = {
+    "layer": 10_288,
+    "large": 10_288,
+    "hundred-thousand": 100_000,
+    "million": 1_000_000,
+    "files": 115_200,
+    "quick": 1_000,
+}
 HARD_LINKS = 3_774 / 10_288  # of all entries
 INPUTS = WORK / "inputs"
 
@@ -80,6 +89,39 @@ class Input:
             worker.ask(work="pack_to_file", tree=self.tree, output=path)
         return path
 
+    @property
+    def home(self) -> Path:
+        """A store that holds it, waiting for the disk at each change."""
+        return self._stored("home", tar=self.tar)
+
+    @property
+    def fast_home(self) -> Path:
+        """A store that holds it and does not wait."""
+        return self._stored("fast_home", tar=self.tar)
+
+    @property
+    def box(self) -> Path:
+        """Such a store with a sandbox on it that is laid out, and one file in a hundred of it edited."""
+        return self._stored("box", tar=self.tar)
+
+    @property
+    def box_tree(self) -> Path:
+        """The files of that sandbox."""
+        return self.box / "box/tree"
+
+    @property
+    def output(self) -> Path:
+        """Where a run may write."""
+        return OUTPUTS
+
+    def _stored(self, form: str, **fields: Path) -> Path:
+        path = STORES / f"{self.name}-{form}"
+        if not path.exists():
+            print(f"making {path.name} ...", file=sys.stderr, flush=True)
+            with Worker.python("store") as worker:
+                worker.ask(work=f"make_{form}", output=path, **fields)
+        return path
+
     def _made(self, form: str, make) -> Path:
         path = self._path(form)
         if not path.exists():
@@ -106,6 +148,17 @@ def prepare(fresh: bool = False) -> None:
         shutil.rmtree(INPUTS, ignore_errors=True)
         INPUTS.mkdir(parents=True)
         stamp.write_text(version)
+
+
+def fresh_output() -> None:
+    """Takes away what the last run wrote, and waits until the disk is idle."""
+    forget(OUTPUTS)
+    OUTPUTS.mkdir(parents=True)
+    os.sync()
+
+
+def forget(folder: Path) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def generate(path: Path, *arguments: str) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from harness.inputs import Input
 from harness.rows import JOIN, STREAMS, TAR, TREE, Side, go, ours
+from harness.store import MEMORY, MEMORY_KIB
 
 ALLOWED_KIB = 32 << 10
 LINK_BYTES = 256  # the name under which a file of several names was packed first
@@ -44,13 +45,14 @@ class Peak:
 
 
 def peak(work: str, layer: Input, with_peer: bool) -> Peak:
-    own, peer = SIDES[work]
+    own, peer = SIDES.get(work) or (MEMORY[work], None)
     nothing = peak_of(Side("nothing", "standard", "nothing"), layer)
+    allowed = MEMORY_KIB - nothing if work in MEMORY else ALLOWED_KIB + allowance(work, layer)
     return Peak(
         work,
         layer.name,
         peak_of(own, layer) - nothing,
-        ALLOWED_KIB + allowance(work, layer),
+        allowed,
         peer.name if peer else "",
         peak_of(peer, layer) if peer and with_peer else None,
     )

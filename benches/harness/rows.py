@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from harness.inputs import Input
+from harness.inputs import Input, fresh_output
 from harness.workers import Answer, Worker, run_command
 
 Run = Callable[[], Answer]
@@ -24,15 +24,23 @@ class Side:
     forms: dict[str, str] = field(default_factory=dict)  # request field -> form of the input
     flags: dict[str, bool] = field(default_factory=dict)
     command: tuple[str, ...] = ()  # {form} stands for a path
+    writes: bool = False  # to the disk: starts on an idle one, without what was written before
 
     def open(self, layer: Input, stack: ExitStack) -> Run:
         """A function that does the work once; the worker lives as long as the stack."""
         if self.command:
             arguments = [word.format_map(Forms(layer)) for word in self.command]
-            return lambda: run_command(arguments)
+            return self._starting_fresh(lambda: run_command(arguments))
         worker = stack.enter_context(Worker.go() if self.worker == "go" else Worker.python(self.worker))
         request = {name: getattr(layer, form) for name, form in self.forms.items()} | self.flags
-        return lambda: worker.ask(work=self.work, **request)
+        return self._starting_fresh(lambda: worker.ask(work=self.work, **request))
+
+    def _starting_fresh(self, run: Run) -> Run:
+        def start_fresh() -> Answer:
+            fresh_output()
+            return run()
+
+        return start_fresh if self.writes else run
 
 
 class Forms(dict):
@@ -54,6 +62,7 @@ class Row:
     at_most: float = 0  # or: at most so many times the peer's time
     same_fold: bool = False  # both sides must produce the same bytes (or counts, or digest)
     no_larger: Side | None = None  # must not produce more bytes than this side does
+    layer: str = ""  # on this layer instead of the usual one
 
     @property
     def goal(self) -> str:

@@ -26,6 +26,7 @@ type Request struct {
 	Output   string `json:"output"`
 	Held     bool   `json:"held"`
 	Gzip     bool   `json:"gzip"`
+	Sync     bool   `json:"sync"`
 }
 
 // Answer is what the harness compares.
@@ -57,6 +58,8 @@ var works = map[string]work{
 	"pack_zstd":      packZstd,
 	"gzip":           gzipFile,
 	"zstd":           zstdFile,
+	"apply":          apply,
+	"bare":           bare,
 }
 
 func main() {
