@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from harness import OUTPUTS, STORES, inputs, memory, peers, report, rows, store
+from harness import inputs, memory, peers, report, rows, store
 from harness.inputs import Input
 
 GROWING = ["iterate", "to-streams", "from-streams", "verify", "split", "join", "pack"]
@@ -40,7 +40,7 @@ def main() -> int:
 
     peers.build()
     inputs.prepare(arguments.fresh)
-    inputs.forget(STORES)
+    inputs.forget_output()
     layer = Input("quick" if arguments.quick else "layer")
     large = Input("quick" if arguments.quick else "large")
     about = report.machine()
@@ -78,8 +78,7 @@ def main() -> int:
                 if measured:
                     peaks.append(measured)
 
-    inputs.forget(OUTPUTS)
-    inputs.forget(STORES)
+    inputs.forget_output()
     for title, table in (
         ("Speed", report.speed_table(results) if results else ""),
         ("Start and growth", report.single_table(singles) if singles else ""),

@@ -2,6 +2,7 @@
 
 import os
 import random
+import time
 from pathlib import Path
 
 import fold
@@ -78,14 +79,11 @@ def checkout(request):
 def get(request):
     """A sandbox on a layer that is there."""
     store = open_store(request["home"], request.get("sync"))
-    if store.exists("box"):
-        store.put("box")
-        store.remove("box")
-        os.sync()
+    box = f"box-{time.monotonic_ns()}"  # the last one stays: see fresh_output
 
     def run():
-        store.create_read_write("box", "layer")
-        store.get("box")
+        store.create_read_write(box, "layer")
+        store.get(box)
 
     return run
 
