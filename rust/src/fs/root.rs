@@ -36,8 +36,12 @@ pub struct Root {
     path: PathBuf,
     /// The parent that was used last, after those of its own parents that are kept open: an archive and a walk stay in a
     /// folder for a while, and go on near it.
-    last_parents: Mutex<Vec<(PathBuf, Arc<Dir>)>>,
+    last_parents: Open,
+    /// The same of the files that were given second names: those lie far from their new names.
+    last_sources: Open,
 }
+
+type Open = Mutex<Vec<(PathBuf, Arc<Dir>)>>;
 
 impl Root {
     /// Opens an existing folder; the way to it is the caller's, links are followed.
@@ -46,7 +50,12 @@ impl Root {
     /// [`Error::Io`] with the path.
     pub fn open(path: &Path) -> Result<Self> {
         let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|e| Error::io("open", Some(path), e))?;
-        Ok(Root { dir: Arc::new(dir), path: path.to_path_buf(), last_parents: Mutex::default() })
+        Ok(Root {
+            dir: Arc::new(dir),
+            path: path.to_path_buf(),
+            last_parents: Mutex::default(),
+            last_sources: Mutex::default(),
+        })
     }
 
     /// Makes a folder that did not exist, and opens it.
@@ -107,7 +116,7 @@ impl Root {
     /// # Errors
     /// As [`Root::create_dir`].
     pub fn create_hard_link(&self, path: &Path, existing: &Path) -> Result<()> {
-        let (from, from_name) = self.parent(existing)?;
+        let (from, from_name) = self.parent_in(&self.last_sources, existing)?;
         let (to, to_name) = self.parent(path)?;
         from.hard_link(from_name, &to, to_name).map_err(|e| created("create hard link", &self.path.join(path), e))
     }
@@ -342,17 +351,25 @@ impl Root {
 
     /// The open folder that holds `path`, and the last name.
     fn parent<'a>(&self, path: &'a Path) -> Result<(Arc<Dir>, &'a OsStr)> {
+        self.parent_in(&self.last_parents, path)
+    }
+
+    fn parent_in<'a>(&self, open: &Open, path: &'a Path) -> Result<(Arc<Dir>, &'a OsStr)> {
         check(path)?;
         let name = path.file_name().expect("a checked path ends in a name");
-        Ok((self.folder(path.parent().expect("it has a last name"))?, name))
+        Ok((self.folder_in(open, path.parent().expect("it has a last name"))?, name))
     }
 
     fn folder(&self, path: &Path) -> Result<Arc<Dir>> {
+        self.folder_in(&self.last_parents, path)
+    }
+
+    fn folder_in(&self, open: &Open, path: &Path) -> Result<Arc<Dir>> {
         if path.as_os_str().is_empty() {
             return Ok(self.dir.clone());
         }
         check(path)?;
-        let mut open = self.last_parents.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = open.lock().unwrap_or_else(PoisonError::into_inner);
         while open.last().is_some_and(|(known, _)| !path.starts_with(known)) {
             open.pop();
         }
@@ -376,7 +393,9 @@ impl Root {
     }
 
     fn forget(&self) {
-        self.last_parents.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        for open in [&self.last_parents, &self.last_sources] {
+            open.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 }
 

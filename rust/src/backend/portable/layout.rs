@@ -232,8 +232,9 @@ fn copy(data: &mut Data, entry: &LayerEntry, file: &mut File, buffer: &mut [u8])
     file.set_len(entry.size).map_err(failed)
 }
 
-/// Makes the hard links, then gives directories their times, the deepest first.
-fn finish(disk: &Disk, spool: Spool, durable: bool) -> Result<()> {
+/// Makes the hard links and gives directories their times, the deepest first. Waits for the directories when all that
+/// is done: the first wait takes most of the others with it.
+fn finish(disk: &Disk, mut spool: Spool, durable: bool) -> Result<()> {
     spool.play(|task| match task {
         Task::Link { path, first } => {
             let linked = disk.hard_link_or_copy(&disk_path(place(&first))?, &disk_path(place(&path))?);
@@ -243,12 +244,18 @@ fn finish(disk: &Disk, spool: Spool, durable: bool) -> Result<()> {
             let on_disk = disk_path(place(&path))?;
             let (accessed, modified) = times(&info);
             if path != FILES {
-                disk.root.set_times(&on_disk, accessed, modified)?;
+                disk.root.set_times(&on_disk, accessed, modified)
             } else {
-                disk.root.set_own_times(accessed, modified)?;
+                disk.root.set_own_times(accessed, modified)
             }
-            if durable { disk.root.sync_dir(&on_disk) } else { Ok(()) }
         }
+    })?;
+    if !durable {
+        return Ok(());
+    }
+    spool.play(|task| match task {
+        Task::Link { .. } => Ok(()),
+        Task::Leave { path, .. } => disk.root.sync_dir(&disk_path(place(&path))?),
     })
 }
 

@@ -54,8 +54,8 @@ impl Spool {
         written.map_err(|e| Error::io("write a temporary file", None, e))
     }
 
-    /// Does everything.
-    pub fn play(mut self, mut act: impl FnMut(Task) -> Result<()>) -> Result<()> {
+    /// Does everything, from the start.
+    pub fn play(&mut self, mut act: impl FnMut(Task) -> Result<()>) -> Result<()> {
         let failed = |e| Error::io("read a temporary file", None, e);
         self.file.flush().map_err(failed)?;
         let spool = self.file.get_mut();
