@@ -78,7 +78,6 @@ def main() -> int:
                 if measured:
                     peaks.append(measured)
 
-    inputs.forget_output()
     for title, table in (
         ("Speed", report.speed_table(results) if results else ""),
         ("Start and growth", report.single_table(singles) if singles else ""),
@@ -90,6 +89,7 @@ def main() -> int:
         print("\nfailed: " + ", ".join(failed))
     if not arguments.quick:
         report.save(results, singles, peaks, about)
+    inputs.forget_output()
     return 1 if failed else 0
 
 
