@@ -194,6 +194,17 @@ impl StreamSource for EntryStreams<'_> {
     fn body(&mut self, max: u64) -> Result<Vec<u8>> {
         match self.current().map(|stream| &stream.body) {
             Some(Body::Inline(bytes)) if bytes.len() as u64 <= max => Ok(bytes.clone()),
+            // A stream that was a member, and cannot be one where it goes.
+            Some(Body::Member { .. }) if self.data_left <= max => {
+                let mut bytes = Vec::new();
+                while self.data_left > 0 {
+                    let chunk = self.data()?;
+                    let n = chunk.len();
+                    bytes.extend_from_slice(chunk);
+                    self.consume(n);
+                }
+                Ok(bytes)
+            }
             _ => Err(Error::limit(crate::error::Limit::PaxBody, self.data_left, max)),
         }
     }
