@@ -7,7 +7,6 @@ use crate::error::{Error, Result};
 use crate::fs::{Root, open_file};
 use crate::layer::{Progress, copy_hashed};
 use crate::limits::Limits;
-use crate::tar::ReadAt;
 use std::fs::File;
 use std::io::Read;
 use std::ops::Deref;
@@ -51,15 +50,15 @@ impl Merged {
             let place = match tar {
                 LayerTar::File(path) => {
                     let file = open_file(&path)?;
-                    let failed = |e| Error::io("read", Some(&path), e);
-                    let mut start = [0; Compression::MAGIC_LEN];
-                    let is_plain = file.metadata().map_err(failed)?.is_file() && {
-                        let n = file.read_at(&mut start, 0).map_err(failed)?;
-                        Compression::detect(&start[..n]) == Compression::None
-                    };
-                    if is_plain { path } else { unpack(file, &root, n, limits)? }
+                    let is_file = file.metadata().map_err(|e| Error::io("stat", Some(&path), e))?.is_file();
+                    let reader = Reader::new(file)?;
+                    if is_file && reader.compression() == Compression::None {
+                        path
+                    } else {
+                        unpack(reader, &root, n, limits)?
+                    }
                 }
-                LayerTar::Stream(stream) => unpack(stream, &root, n, limits)?,
+                LayerTar::Stream(stream) => unpack(Reader::new(stream)?, &root, n, limits)?,
             };
             let index = folder.path().join(format!("{n}.index"));
             Index::build(Arc::new(open_file(&place)?), &index, "", limits)?;
@@ -87,6 +86,6 @@ impl Deref for Merged {
 fn unpack(source: impl Read, root: &Root, n: usize, limits: &Limits) -> Result<PathBuf> {
     let name = format!("{n}.tar");
     let file = root.create_file(Path::new(&name))?;
-    copy_hashed(Reader::new(source)?, &file, root.path(), limits, &Progress::none())?;
+    copy_hashed(source, &file, root.path(), limits, &Progress::none())?;
     Ok(root.path().join(name))
 }
