@@ -338,6 +338,12 @@ class HcsError(BackendError):
     """The function that failed."""
     hresult: int | None
     """What it returned, as an unsigned number."""
+    name: str | None
+    """The name that Windows has for it, where it is known: "ERROR_PATH_NOT_FOUND"."""
+    layer: str | None
+    """The layer that it was about."""
+    path: str | None
+    """The folder that the function was given."""
 
     def __init__(
         self,
@@ -347,11 +353,17 @@ class HcsError(BackendError):
         hint: str | None = None,
         operation: str | None = None,
         hresult: int | None = None,
+        name: str | None = None,
+        layer: str | None = None,
+        path: str | None = None,
     ) -> None:
         """Give the message and the facts."""
         super().__init__(message, code=code, hint=hint)
         self.operation = operation
         self.hresult = hresult
+        self.name = name
+        self.layer = layer
+        self.path = path
 
 
 class LossWarning(UserWarning):

@@ -4,6 +4,7 @@
 //! goes past a *bound* ([`Error::Limit`]) never share a variant, and neither do faults of the caller
 //! ([`Error::Misuse`]). Every error has a stable code ([`Error::code`]); codes are listed in `docs/errors.md`.
 
+use crate::nt::Hresult;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
@@ -66,6 +67,9 @@ pub enum Error {
         /// Why it cannot be had, and what would help.
         reason: Box<str>,
     },
+    /// The Host Compute Service (HCS) of Windows said no.
+    #[error("{0}")]
+    Hcs(Box<HcsError>),
     /// The operating system said no.
     #[error("{operation}{}: {source}", path_suffix(.path))]
     Io {
@@ -110,6 +114,31 @@ impl fmt::Display for FormatError {
         }
         write!(f, "{}", member_prefix(&self.member))?;
         write!(f, "{} {}: expected {}, found {}", self.format, self.field, self.expected, self.found)
+    }
+}
+
+/// A failure of the Host Compute Service: which function, what it returned, on what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HcsError {
+    /// The function: `ImportLayer`, `HcsExportLayer`, ...
+    pub operation: &'static str,
+    /// What it returned, raw.
+    pub hresult: Hresult,
+    /// The layer it was asked about; may be empty.
+    pub layer: Box<str>,
+    /// The folder it was given, where there is one.
+    pub path: Option<PathBuf>,
+    /// More about it: what was handed over last, how long was waited; may be empty.
+    pub detail: Box<str>,
+}
+
+impl fmt::Display for HcsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let HcsError { operation, hresult, layer, path, detail } = self;
+        if !layer.is_empty() {
+            write!(f, "layer \"{layer}\": ")?;
+        }
+        write!(f, "{operation}{} failed with {hresult}{}", path_suffix(path), detail_suffix(detail))
     }
 }
 
@@ -366,6 +395,7 @@ impl Error {
             Error::Integrity { .. }
             | Error::Store { .. }
             | Error::Unsupported { .. }
+            | Error::Hcs(_)
             | Error::Io { .. }
             | Error::Misuse { .. } => {}
         }
@@ -387,6 +417,7 @@ impl Error {
             Error::Integrity { .. } => "integrity",
             Error::Store { fault, .. } => fault.code(),
             Error::Unsupported { .. } => "unsupported",
+            Error::Hcs(_) => "hcs",
             Error::Io { .. } => "io",
             Error::Misuse { misuse, .. } => misuse.code(),
         }

@@ -11,6 +11,8 @@ pub mod portable;
 pub mod recording;
 #[cfg(test)]
 mod tests;
+#[cfg(windows)]
+pub mod windows;
 
 use crate::error::Result;
 use crate::layer::Progress;

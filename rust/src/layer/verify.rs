@@ -136,6 +136,7 @@ impl Verifier<'_> {
     fn failed(&mut self, error: Error) -> Result<bool> {
         match &error {
             Error::Io { .. }
+            | Error::Hcs(_)
             | Error::Misuse { .. }
             | Error::Unsupported { .. }
             | Error::Integrity { .. }
@@ -223,6 +224,7 @@ pub(super) fn problem_of(error: &Error) -> Problem {
         Error::Integrity { .. }
         | Error::Store { .. }
         | Error::Unsupported { .. }
+        | Error::Hcs(_)
         | Error::Io { .. }
         | Error::Misuse { .. } => (None, None),
     };

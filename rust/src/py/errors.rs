@@ -76,6 +76,14 @@ fn to_python(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             fields.set_item("reason", &*reason)?;
             "UnsupportedOperationError"
         }
+        Error::Hcs(inner) => {
+            fields.set_item("operation", inner.operation)?;
+            fields.set_item("hresult", inner.hresult.0)?;
+            fields.set_item("name", inner.hresult.name())?;
+            fields.set_item("layer", &*inner.layer)?;
+            fields.set_item("path", inner.path.map(std::path::PathBuf::into_os_string))?;
+            "HcsError"
+        }
         Error::Misuse { detail, .. } => {
             fields.set_item("detail", &*detail)?;
             "MisuseError"
@@ -157,6 +165,7 @@ fn hint(error: &Error) -> Option<&'static str> {
             StoreFault::HomeVersion => Some("Use the version of winlayers that wrote it, or a newer one."),
             _ => None,
         },
+        Error::Hcs(inner) => inner.hresult.hint(),
         Error::Unsupported { .. } | Error::Io { .. } => None,
         Error::Misuse { misuse, .. } => match misuse {
             Misuse::EntryPassed => Some("Read an entry before the next one, or open a seekable, uncompressed source."),
