@@ -22,9 +22,15 @@ class StoreOptions:
     folders, which Docker's driver calls TP4; layers are kept as layer tars whatever it is. `limits`: bounds on what is
     imported.
 
+    For the Host Compute Service of Windows: `hcs_timeout`: seconds that one call may take, None for as long as it does;
+    one that takes longer is HcsError with the name "ERROR_TIMEOUT", and may still be at work. `hcs_api`: which functions
+    are called: "vmcompute", "computestorage" (Windows Server 2019 and later), or "auto" for the former where they are
+    there, as all other tools do.
+
     >>> import winlayers as wl
     >>> wl.StoreOptions(fsync=False)
-    StoreOptions(fsync=False, sandbox_size=None, base_images=None, format='layer', limits=None)
+    StoreOptions(fsync=False, sandbox_size=None, base_images=None, format='layer', limits=None,
+                 hcs_timeout=None, hcs_api='auto')
     """
 
     fsync: bool = True
@@ -32,6 +38,8 @@ class StoreOptions:
     base_images: str | None = None
     format: str = "layer"
     limits: Limits | None = None
+    hcs_timeout: float | None = None
+    hcs_api: str = "auto"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 //! What a layer store asks of the system below it, in the verbs of the Host Compute Service (HCS).
 //!
 //! The store keeps ids, chains, counts and undo; a [`Backend`] does one thing a call, and leaves nothing behind when it
-//! fails. [`portable`] keeps layers in plain files on any system.
+//! fails. [`portable`] keeps layers in plain files on any system, `windows` hands them to HCS.
 
 pub mod change;
 #[cfg(any(test, feature = "testing"))]
@@ -180,6 +180,12 @@ pub trait Backend: Send + Sync {
         tar: Box<dyn Read + Send>,
         progress: Progress,
     ) -> Result<Imported>;
+
+    /// Takes out of a layer what an import left that ended early. One that is whole stays as it is.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn clear_layer(&self, id: &LayerId) -> Result<()>;
 
     /// What a layer has above its chain.
     ///

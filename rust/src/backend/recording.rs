@@ -196,6 +196,10 @@ impl Backend for Recording {
         self.inner.import_layer(id, chain, tar, progress)
     }
 
+    fn clear_layer(&self, id: &LayerId) -> Result<()> {
+        self.inner.clear_layer(id)
+    }
+
     fn export_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export> {
         self.call("ExportLayer", id)?;
         self.want_exportable(id);

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use pyo3::exceptions::PyTypeError;
 use pyo3::prelude::*;
@@ -15,7 +16,7 @@ use super::store_files::{DiffGetter, LayerStream, Mount, Own};
 use super::store_view::{LayerView, ViewIterator};
 use crate::backend::Change;
 use crate::error::{Error, Misuse, Result};
-use crate::store::{self as core, Driver, StoreOptions, TarForm};
+use crate::store::{self as core, BackendKind, Driver, HcsApi, StoreOptions, TarForm};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<LayerStore>()?;
@@ -55,20 +56,22 @@ fn _after_fork() {
 /// A layer store: a folder with Windows container layers, with the operations of Docker's Windows graph driver.
 ///
 /// `home` is made where it is missing; what a killed process left there is finished or undone. `driver` is
-/// "windowsfilter" or "windowsdiff". `backend` is "portable", which works everywhere, and the default. `options` is a
-/// `StoreOptions`, or a mapping with its fields. Ids compare without case. A parent of "" is none, or the recorded one
+/// "windowsfilter" or "windowsdiff". `backend` is "portable", which works everywhere, or "hcs", the Host Compute Service,
+/// which only Windows has; None is the system's own, which on Windows is "hcs". `options` is a `StoreOptions`, or a
+/// mapping with its fields. Ids compare without case. A parent of "" is none, or the recorded one
 /// of a layer that is there.
 ///
 /// Threads and processes may share a store; after a fork a child opens it for itself. A home that cannot be written
 /// opens for reading. docs/store.md says what lies in a home.
 ///
 /// Raises StoreError with codes such as "wrong_parent" and its subclasses LayerNotFoundError, LayerExistsError,
-/// LayerInUseError and StoreDamagedError; OSError.
+/// LayerInUseError and StoreDamagedError; UnsupportedOperationError where the backend cannot be had, saying what is
+/// missing; HcsError for what the Host Compute Service returns; OSError.
 ///
 /// >>> import io, tempfile
 /// >>> import winlayers as wl
 /// >>> folder = tempfile.TemporaryDirectory()
-/// >>> store = wl.LayerStore(folder.name)
+/// >>> store = wl.LayerStore(folder.name, backend="portable")
 /// >>> sink = io.BytesIO()
 /// >>> with wl.LayerWriter(sink) as writer:
 /// ...     writer.add(wl.Entry("Files", kind="directory"))
@@ -89,6 +92,7 @@ fn _after_fork() {
 pub(crate) struct LayerStore {
     home: PathBuf,
     driver: Driver,
+    backend: BackendKind,
     options: StoreOptions,
     /// Locked for moments, and only with the GIL held.
     open: Mutex<Own<core::LayerStore>>,
@@ -101,7 +105,9 @@ impl LayerStore {
         if let Some(store) = slot().get() {
             return Ok(store.clone());
         }
-        let store = py.detach(|| core::LayerStore::open(&self.home, self.driver, self.options.clone()))?;
+        let store = py.detach(|| {
+            core::LayerStore::open_on(self.backend, &self.home, self.driver, self.options.clone())
+        })?;
         *slot() = Own::new(store.clone());
         Ok(store)
     }
@@ -126,23 +132,15 @@ impl LayerStore {
     ) -> PyResult<Self> {
         let driver = Driver::from_name(driver)
             .ok_or_else(|| argument(format!("driver is \"windowsfilter\" or \"windowsdiff\", not {driver:?}")))?;
-        match backend {
-            None | Some("portable") => {}
-            Some("hcs") => {
-                return Err(Error::Unsupported {
-                    operation: "backend \"hcs\"".into(),
-                    reason: "this version does not call vmcompute.dll of the Host Compute Service yet; \
-                             backend=\"portable\" works on every system"
-                        .into(),
-                }
-                .into());
-            }
-            Some(other) => return Err(argument(format!("backend is \"portable\" or \"hcs\", not {other:?}"))),
-        }
+        let backend = match backend {
+            None => BackendKind::default(),
+            Some(name) => BackendKind::from_name(name)
+                .ok_or_else(|| argument(format!("backend is \"portable\" or \"hcs\", not {name:?}")))?,
+        };
         let options = options_of(py, options)?;
-        let store = py.detach(|| core::LayerStore::open(&home, driver, options.clone()))?;
+        let store = py.detach(|| core::LayerStore::open_on(backend, &home, driver, options.clone()))?;
         let home = store.home().to_path_buf();
-        Ok(LayerStore { home, driver, options, open: Mutex::new(Own::new(store)) })
+        Ok(LayerStore { home, driver, backend, options, open: Mutex::new(Own::new(store)) })
     }
 
     /// The driver's name.
@@ -393,6 +391,8 @@ fn options_of(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<Stor
         sandbox_size: options.getattr("sandbox_size")?.extract()?,
         base_images: options.getattr("base_images")?.extract()?,
         format: form_of(&options.getattr("format")?)?,
+        hcs_timeout: timeout_of(&options.getattr("hcs_timeout")?)?,
+        hcs_api: api_of(&options.getattr("hcs_api")?)?,
         limits: limits_or_default(limits.as_ref()),
     })
 }
@@ -400,6 +400,19 @@ fn options_of(py: Python<'_>, given: Option<&Bound<'_, PyAny>>) -> PyResult<Stor
 fn form_of(name: &Bound<'_, PyAny>) -> PyResult<TarForm> {
     let name: String = name.extract()?;
     TarForm::from_name(&name).ok_or_else(|| argument(format!("format is \"layer\" or \"transport\", not {name:?}")))
+}
+
+/// Seconds, or None.
+fn timeout_of(seconds: &Bound<'_, PyAny>) -> PyResult<Option<Duration>> {
+    let Some(seconds) = seconds.extract::<Option<f64>>()? else { return Ok(None) };
+    let timeout = Duration::try_from_secs_f64(seconds).ok().filter(|timeout| !timeout.is_zero());
+    timeout.map(Some).ok_or_else(|| argument(format!("hcs_timeout is a positive number of seconds, not {seconds}")))
+}
+
+fn api_of(name: &Bound<'_, PyAny>) -> PyResult<HcsApi> {
+    let name: String = name.extract()?;
+    let expected = "hcs_api is \"auto\", \"vmcompute\" or \"computestorage\"";
+    HcsApi::from_name(&name).ok_or_else(|| argument(format!("{expected}, not {name:?}")))
 }
 
 fn argument(detail: String) -> PyErr {

@@ -103,8 +103,9 @@ impl super::Inner {
         self.state.set_stage(id, Stage::Importing, Some(self.owner()?))
     }
 
-    /// Makes a layer empty again whose filling ended early. What a backend fills, it fills as a whole or not at all.
+    /// Makes a layer empty again whose filling ended early.
     pub(super) fn undo_import(&self, id: &LayerId) -> Result<()> {
+        self.backend.clear_layer(id)?;
         if self.backend.layer_kind(id)? == LayerKind::Folder { self.clear_plain(id) } else { Ok(()) }
     }
 }

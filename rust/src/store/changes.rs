@@ -2,7 +2,7 @@
 
 use super::LayerStore;
 use crate::backend::portable::merged::Merged;
-use crate::backend::{Change, ChangeKind};
+use crate::backend::{Change, ChangeKind, LayerKind};
 use crate::error::Result;
 
 impl LayerStore {
@@ -36,8 +36,19 @@ impl LayerStore {
     pub fn view(&self, id: &str) -> Result<Merged> {
         let id = self.0.existing(id)?;
         let chain = self.0.whole_chain(&id)?;
-        let _work = if self.0.read_only { None } else { Some(self.0.work()?) };
-        self.0.backend.layer_view(&id, &chain)
+        if self.0.read_only {
+            return self.0.backend.layer_view(&id, &chain);
+        }
+        let _work = self.0.work()?;
+        let backend = &self.0.backend;
+        if backend.capabilities().exports_prepared || backend.layer_kind(&id)? != LayerKind::Sandbox {
+            return backend.layer_view(&id, &chain);
+        }
+        let _lock = self.0.lock(&id)?;
+        let undo = self.0.make_exportable(&id)?;
+        let view = backend.layer_view(&id, &chain);
+        let undone = self.0.undo_exportable(&id, &chain, undo);
+        view.and_then(|view| undone.map(|()| view))
     }
 
     /// Bytes of file data that a layer adds or modifies. Nothing is mounted for it.

@@ -96,6 +96,69 @@ impl TarForm {
     }
 }
 
+/// What keeps the layers of a store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BackendKind {
+    /// Plain files, on any system.
+    Portable,
+    /// The Host Compute Service of Windows.
+    Hcs,
+}
+
+impl BackendKind {
+    /// The name of it: `portable` or `hcs`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            BackendKind::Portable => "portable",
+            BackendKind::Hcs => "hcs",
+        }
+    }
+
+    /// The backend of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [BackendKind::Portable, BackendKind::Hcs].into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl Default for BackendKind {
+    /// The system's own.
+    fn default() -> Self {
+        if cfg!(windows) { BackendKind::Hcs } else { BackendKind::Portable }
+    }
+}
+
+/// Which functions of Windows do what two DLLs can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum HcsApi {
+    /// Those of `vmcompute.dll`, as all tools call them; of `computestorage.dll` what only it has.
+    #[default]
+    Auto,
+    /// Those of `vmcompute.dll`.
+    Vmcompute,
+    /// Those of `computestorage.dll` (Windows Server 2019 and later), where it has one.
+    Computestorage,
+}
+
+impl HcsApi {
+    /// The name of it: `auto`, `vmcompute` or `computestorage`.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            HcsApi::Auto => "auto",
+            HcsApi::Vmcompute => "vmcompute",
+            HcsApi::Computestorage => "computestorage",
+        }
+    }
+
+    /// The choice of a name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        [HcsApi::Auto, HcsApi::Vmcompute, HcsApi::Computestorage].into_iter().find(|api| api.name() == name)
+    }
+}
+
 /// How a store works.
 #[derive(Debug, Clone)]
 pub struct StoreOptions {
@@ -109,6 +172,11 @@ pub struct StoreOptions {
     /// What [`LayerStore::apply_diff`] takes, and [`LayerStore::diff`] and [`LayerStore::diff_getter`] give. Layers are
     /// kept as layer tars whatever it is.
     pub format: TarForm,
+    /// How long one call of the Host Compute Service may take; `None`: as long as it does. After a call that took longer
+    /// the service may still be at work.
+    pub hcs_timeout: Option<std::time::Duration>,
+    /// Which functions of the Host Compute Service are called.
+    pub hcs_api: HcsApi,
     /// Bounds on what is imported.
     pub limits: Limits,
 }
@@ -120,6 +188,8 @@ impl Default for StoreOptions {
             sandbox_size: None,
             base_images: None,
             format: TarForm::Layer,
+            hcs_timeout: None,
+            hcs_api: HcsApi::Auto,
             limits: Limits::default(),
         }
     }
@@ -172,6 +242,29 @@ impl LayerStore {
         let home = prepare_home(home, options.fsync)?;
         let backend = Portable::open(home.path(), &options)?;
         Self::with_backend(home, driver, options, Arc::new(backend))
+    }
+
+    /// Opens the store in a folder, as [`LayerStore::open`], on the backend of this kind.
+    ///
+    /// # Errors
+    /// As [`LayerStore::open`]; [`Error::Unsupported`] where this system does not have it.
+    pub fn open_on(kind: BackendKind, home: &Path, driver: Driver, options: StoreOptions) -> Result<Self> {
+        match kind {
+            BackendKind::Portable => Self::open(home, driver, options),
+            #[cfg(windows)]
+            BackendKind::Hcs => {
+                // What is missing is told before anything is made.
+                crate::backend::windows::Hcs::is_there()?;
+                let home = prepare_home(home, options.fsync)?;
+                let backend = crate::backend::windows::Hcs::open(home.path(), driver, &options)?;
+                Self::with_backend(home, driver, options, Arc::new(backend))
+            }
+            #[cfg(not(windows))]
+            BackendKind::Hcs => Err(Error::Unsupported {
+                operation: "backend \"hcs\"".into(),
+                reason: "only Windows has the Host Compute Service; backend=\"portable\" works on every system".into(),
+            }),
+        }
     }
 
     /// Opens the store with this backend.

@@ -159,6 +159,11 @@ impl<R: BufRead> EntryReader<R> {
         EntryReader { source, limits: limits.clone(), line, start: 0, next: 0, position: 0, bytes }
     }
 
+    /// A reader that goes on at the line that begins at `offset` and is that of `position`.
+    pub fn at(source: R, limits: &Limits, offset: u64, position: u64) -> Self {
+        EntryReader { next: offset, position, ..EntryReader::new(source, limits) }
+    }
+
     /// The next line, or `None` at the end.
     pub fn next(&mut self) -> Result<Option<Entry>> {
         loop {

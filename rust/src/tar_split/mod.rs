@@ -34,6 +34,7 @@
 //! ```
 
 mod assemble;
+mod assembled;
 mod content;
 mod directory;
 mod disassemble;
@@ -46,6 +47,7 @@ mod tests;
 use crate::policy::Capped;
 
 pub use assemble::{assemble, assemble_reading_ahead};
+pub use assembled::{Assembled, MemberFiles};
 pub use content::{ContentSink, ContentSource};
 pub use directory::{Directory, NewDirectory};
 pub use disassemble::disassemble;

@@ -2,9 +2,10 @@ use super::*;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
 use crate::tar::tests::{repair, trickle};
-use crate::tar::{BLOCK, MemberHeader, Source, Writer};
+use crate::tar::{BLOCK, MemberHeader, ReadAt, Source, Writer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 type Content = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -12,6 +13,33 @@ fn split(source: Source, content: &mut Content) -> Result<(Vec<u8>, Summary)> {
     let mut metadata = Vec::new();
     let summary = disassemble(source, &mut metadata, Some(content), &Default::default())?;
     Ok((metadata, summary))
+}
+
+struct Files(Content);
+
+impl MemberFiles for Files {
+    fn open(&self, name: &[u8]) -> Result<Arc<dyn ReadAt>> {
+        Ok(Arc::new(self.0.get(name).cloned().expect("each name was kept")))
+    }
+}
+
+/// The tar, read where it lies from its end to its start in pieces of many sizes.
+fn read_anywhere(metadata: Vec<u8>, content: Content, size: usize) -> Vec<u8> {
+    let assembled = Assembled::open(Arc::new(metadata), Arc::new(Files(content)), &Default::default()).unwrap();
+    assert_eq!(assembled.size().unwrap(), size as u64);
+    let (mut tar, mut end, mut step) = (vec![0; size], size, 1);
+    while end > 0 {
+        let start = end.saturating_sub(step);
+        let mut at = start;
+        while at < end {
+            let n = assembled.read_at(&mut tar[at..end], at as u64).unwrap();
+            assert!(n > 0, "nothing at {at} of {size}");
+            at += n;
+        }
+        (end, step) = (start, step * 3 % 4099);
+    }
+    assert_eq!(assembled.read_at(&mut [0; 9], size as u64).unwrap(), 0);
+    tar
 }
 
 /// Both ways of assembly: they give the same tar, or the same error.
@@ -345,6 +373,7 @@ proptest! {
             Ok((metadata, summary)) => {
                 prop_assert_eq!(summary.size, tar.len() as u64);
                 prop_assert!(join(&metadata, &mut content).unwrap() == tar);
+                prop_assert!(read_anywhere(metadata, content, tar.len()) == tar);
             }
             // Of the types in use these are refused: a sparse member without its magic, records that are none.
             Err(Error::Format(error)) => prop_assert!(["magic", "PAX record length"].contains(&error.field), "{error}"),

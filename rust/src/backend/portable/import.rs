@@ -105,7 +105,7 @@ impl Portable {
     ) -> Result<bool> {
         let staging = self.scratch()?;
         let anew = staging.path().join(INDEX);
-        if let Err(error) = Index::build(Arc::clone(tar), &anew, &claimed.diff_id, &self.limits) {
+        if let Err(error) = Index::build(tar.clone(), &anew, &claimed.diff_id, &self.limits) {
             problem("layer_damaged", error.to_string());
             return Ok(false);
         }

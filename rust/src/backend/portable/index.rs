@@ -18,7 +18,6 @@ use crate::policy::Policy;
 use crate::store::sql;
 use crate::tar::{ReadAt, Source};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
-use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -122,7 +121,7 @@ impl What {
 pub struct Index {
     connection: Mutex<Connection>,
     path: String,
-    tar: Arc<File>,
+    tar: Arc<dyn ReadAt>,
     imported: Imported,
     globals: Vec<u8>,
     limits: Limits,
@@ -145,7 +144,7 @@ impl Index {
     /// [`Rule::LinkEscapes`]: crate::error::Rule::LinkEscapes
     /// [`Rule::WhiteoutName`]: crate::error::Rule::WhiteoutName
     /// [`Rule::NameEscapes`]: crate::error::Rule::NameEscapes
-    pub fn build(tar: Arc<File>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
+    pub fn build(tar: Arc<dyn ReadAt>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
         build::build(tar, index, diff_id, limits)
     }
 
@@ -155,9 +154,16 @@ impl Index {
     /// [`StoreFault::Damaged`] for an index that is none, is of another version, or does not go with the tar;
     /// [`Error::Io`].
     pub fn open(tar: &Path, index: &Path, limits: &Limits) -> Result<Self> {
+        Self::open_with(Arc::new(open_file(tar)?), index, limits)
+    }
+
+    /// Opens an index, with a tar that may be no file.
+    ///
+    /// # Errors
+    /// As [`Index::open`].
+    pub fn open_with(tar: Arc<dyn ReadAt>, index: &Path, limits: &Limits) -> Result<Self> {
         let path = index.display().to_string();
         let damaged = |detail: String| Error::store(StoreFault::Damaged, "", format!("{path}: {detail}"));
-        let tar = open_file(tar)?;
         let connection = open_immutable(index)?;
         let (imported, globals) = (|| {
             let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -172,7 +178,7 @@ impl Index {
         if size != imported.size {
             return Err(damaged(format!("expected a tar of {} bytes, found {size}", imported.size)));
         }
-        let (tar, connection) = (Arc::new(tar), Mutex::new(connection));
+        let connection = Mutex::new(connection);
         Ok(Index { connection, path, tar, imported, globals, limits: limits.clone() })
     }
 
@@ -224,7 +230,7 @@ impl Index {
 
     /// The tar that the places of entries are in.
     #[must_use]
-    pub fn tar(&self) -> Arc<File> {
+    pub fn tar(&self) -> Arc<dyn ReadAt> {
         Arc::clone(&self.tar)
     }
 
@@ -239,7 +245,7 @@ impl Index {
         };
         let globals = usize::try_from(row.globals).ok().and_then(|n| self.globals.get(..n));
         let globals = globals.ok_or_else(|| self.damaged("global records that there are not"))?;
-        let source = Source::Random(Arc::clone(&self.tar) as Arc<dyn ReadAt>);
+        let source = Source::Random(Arc::clone(&self.tar));
         let mut reader = LayerReader::starting_in(source, place, globals, Policy::default(), &self.limits)?;
         let is_it = |found: &Found| {
             let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
@@ -280,7 +286,7 @@ impl Index {
     /// # Errors
     /// [`Error::Io`].
     pub fn reader(&self) -> Result<LayerReader> {
-        LayerReader::new(Source::Random(Arc::clone(&self.tar) as Arc<dyn ReadAt>), Policy::default(), &self.limits)
+        LayerReader::new(Source::Random(Arc::clone(&self.tar)), Policy::default(), &self.limits)
     }
 
     /// Whether two index files tell the same.
@@ -320,7 +326,7 @@ impl Index {
 
 /// The data of a file, from front to end; holes are zeros.
 pub struct Data {
-    tar: Arc<File>,
+    tar: Arc<dyn ReadAt>,
     place: DataPlace,
     offset: u64,
 }

@@ -9,7 +9,6 @@ use crate::policy::Policy;
 use crate::store::sql;
 use crate::tar::{ReadAt, Source};
 use rusqlite::{Connection, Statement, params};
-use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -38,7 +37,7 @@ CREATE TABLE about (
 /// The roots that a layer has, and how they are spelled.
 const ROOTS: [(&[u8], &[u8]); 3] = [(b"FILES", b"Files"), (b"HIVES", b"Hives"), (b"UTILITYVM", b"UtilityVM")];
 
-pub(super) fn build(tar: Arc<File>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
+pub(super) fn build(tar: Arc<dyn ReadAt>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
     let size = tar.size().map_err(|e| Error::io("stat", None, e))?;
     let mut reader = LayerReader::new(Source::Random(tar), Policy::default(), limits)?;
     let path = index.display().to_string();
