@@ -6,9 +6,11 @@
 pub mod change;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod piped;
 pub mod portable;
 #[cfg(any(test, feature = "testing"))]
 pub mod recording;
+mod staging;
 #[cfg(test)]
 mod tests;
 #[cfg(windows)]

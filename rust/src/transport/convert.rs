@@ -77,7 +77,7 @@ pub fn from_layer_tar(source: Source, root: Root, options: TransportOptions) -> 
 }
 
 /// What a whiteout deletes.
-fn whiteout_target(member: &[u8]) -> Vec<u8> {
+pub(crate) fn whiteout_target(member: &[u8]) -> Vec<u8> {
     use crate::layer_tar::whiteout::{PREFIX, base_name};
     let base = base_name(member);
     let start = base.as_ptr() as usize - member.as_ptr() as usize;
@@ -85,7 +85,7 @@ fn whiteout_target(member: &[u8]) -> Vec<u8> {
 }
 
 /// The backup stream of the entry that a reader stands at.
-pub(super) struct EntryStream<'a> {
+pub(crate) struct EntryStream<'a> {
     reader: &'a mut LayerReader,
     stream: BackupStream,
     state: ForwardState,

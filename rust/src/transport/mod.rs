@@ -15,6 +15,8 @@ mod tombstones;
 pub mod wcidirs;
 mod writer;
 
+#[cfg(windows)]
+pub(crate) use convert::{EntryStream, whiteout_target};
 pub use convert::{from_layer_tar, to_layer_tar};
 pub use plain::{from_plain_tar, to_plain_tar};
 pub(crate) use plain::{from_plain_tar_below, to_plain_tar_below};

@@ -4,16 +4,16 @@ use super::index::{Index, join, split};
 use super::merged::Merged;
 use super::view::View;
 use super::{INDEX, Portable, RECORD, TAR, TREE, scan};
+use crate::backend::piped::{Piped, Sender};
 use crate::backend::{Backend, Change, ChangeKind, Export, LayerKind, What};
 use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found, whiteout};
 use crate::nt::name::fold_wtf8;
 use crate::store::LayerId;
 use crate::transport;
-use std::io::{self, Cursor, Read, Write};
+use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 impl Portable {
     pub(super) fn export(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export> {
@@ -100,7 +100,7 @@ impl Portable {
 }
 
 /// What a member of an imported layer does to the layers below; nothing for one that is as it was.
-fn imported_change(
+pub(crate) fn imported_change(
     index: &Index,
     found: &Found,
     below: &View,
@@ -189,77 +189,4 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
         }
     }
     Ok(filled)
-}
-
-/// What a thread writes, read from the other end.
-struct Piped {
-    chunks: Option<Receiver<io::Result<Vec<u8>>>>,
-    chunk: Cursor<Vec<u8>>,
-    thread: Option<std::thread::JoinHandle<()>>,
-}
-
-/// The end that is written to, in chunks.
-struct Sender {
-    chunks: SyncSender<io::Result<Vec<u8>>>,
-    chunk: Vec<u8>,
-}
-
-const CHUNK: usize = 256 << 10;
-const CHUNKS: usize = 4;
-
-impl Piped {
-    fn start(write: impl FnOnce(Sender) -> Result<()> + Send + 'static) -> Result<Self> {
-        let (sender, chunks) = sync_channel(CHUNKS);
-        let errors = sender.clone();
-        let work = move || {
-            if let Err(error) = write(Sender { chunks: sender, chunk: Vec::with_capacity(CHUNK) }) {
-                let _ = errors.send(Err(io::Error::other(error)));
-            }
-        };
-        let thread = std::thread::Builder::new().name("winlayers-export".into()).spawn(work);
-        let thread = thread.map_err(|e| Error::io("start a thread", None, e))?;
-        Ok(Piped { chunks: Some(chunks), chunk: Cursor::default(), thread: Some(thread) })
-    }
-}
-
-impl Read for Piped {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        loop {
-            let n = self.chunk.read(buf)?;
-            if n > 0 || buf.is_empty() {
-                return Ok(n);
-            }
-            let Some(Ok(next)) = self.chunks.as_ref().map(Receiver::recv) else { return Ok(0) };
-            self.chunk = Cursor::new(next?);
-        }
-    }
-}
-
-impl Drop for Piped {
-    /// Ends the thread: nobody listens any more.
-    fn drop(&mut self) {
-        self.chunks = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
-    }
-}
-
-impl Write for Sender {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        let n = buf.len().min(CHUNK - self.chunk.len());
-        self.chunk.extend_from_slice(&buf[..n]);
-        if self.chunk.len() == CHUNK {
-            self.flush()?;
-        }
-        Ok(n)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        if self.chunk.is_empty() {
-            return Ok(());
-        }
-        let chunk = std::mem::replace(&mut self.chunk, Vec::with_capacity(CHUNK));
-        self.chunks.send(Ok(chunk)).map_err(|_| io::ErrorKind::BrokenPipe.into())
-    }
 }

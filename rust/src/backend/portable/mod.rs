@@ -5,7 +5,7 @@
 //! from a Windows host: it is read where it is a transport folder. What is not whole yet
 //! lies in `.winlayers/tmp`, what is being deleted in `.winlayers/trash`, and read-only views in `.winlayers/views`.
 
-mod export;
+pub(crate) mod export;
 mod import;
 pub mod index;
 pub mod layout;
@@ -19,6 +19,7 @@ mod testing;
 mod tree;
 pub mod view;
 
+use super::staging::Staging;
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, sync_names};
@@ -361,48 +362,5 @@ impl Backend for Portable {
 
     fn shared_base_images(&self) -> Result<String> {
         Ok(self.base_images.clone().unwrap_or_else(|| "{\"Images\":[]}".to_owned()))
-    }
-}
-
-/// A folder for what is not whole yet, or not any more; it goes with all that is in it when it is dropped.
-struct Staging(Option<tempfile::TempDir>);
-
-impl Staging {
-    fn new(folder: &Path) -> Result<Self> {
-        let made = tempfile::Builder::new().prefix("").tempdir_in(folder);
-        Ok(Staging(Some(made.map_err(|e| Error::io("create a folder in", Some(folder), e))?)))
-    }
-
-    fn path(&self) -> &Path {
-        self.0.as_ref().expect("taken at its end only").path()
-    }
-
-    fn root(&self) -> Result<Root> {
-        Root::open(self.path())
-    }
-
-    /// Its path below the home.
-    fn relative(&self, home: &Root) -> Result<PathBuf> {
-        let below = self.path().strip_prefix(home.path());
-        Ok(below.map_err(|_| Error::io("find", Some(self.path()), std::io::ErrorKind::NotFound.into()))?.to_path_buf())
-    }
-
-    /// Becomes a folder of the home, in one step.
-    fn settle(mut self, home: &Root, name: &str, fsync: bool) -> Result<()> {
-        if fsync {
-            sync_names(self.path())?;
-        }
-        crate::fs::make_accessible(self.path())?;
-        home.rename_new(&self.relative(home)?, Path::new(name))?;
-        // Its old name is gone: nothing to remove any more.
-        let _ = self.0.take().map(tempfile::TempDir::keep);
-        if fsync { sync_names(home.path()) } else { Ok(()) }
-    }
-
-    /// Deletes it now, and tells what cannot be deleted, which stays to be swept.
-    fn remove(mut self) -> Result<()> {
-        let Some(folder) = self.0.take() else { return Ok(()) };
-        let path = folder.keep();
-        crate::fs::remove_tree(&path)
     }
 }

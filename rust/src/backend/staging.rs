@@ -1,0 +1,53 @@
+//! Folders for what is on its way into a home, or out of it.
+
+use crate::error::{Error, Result};
+use crate::fs::{Root, sync_names};
+use std::path::{Path, PathBuf};
+
+/// A folder for what is not whole yet, or not any more; it goes with all that is in it when it is dropped.
+pub(crate) struct Staging(Option<tempfile::TempDir>);
+
+impl Staging {
+    pub fn new(folder: &Path) -> Result<Self> {
+        let made = tempfile::Builder::new().prefix("").tempdir_in(folder);
+        Ok(Staging(Some(made.map_err(|e| Error::io("create a folder in", Some(folder), e))?)))
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.as_ref().expect("taken at its end only").path()
+    }
+
+    pub fn root(&self) -> Result<Root> {
+        Root::open(self.path())
+    }
+
+    /// Its path below the home.
+    pub fn relative(&self, home: &Root) -> Result<PathBuf> {
+        let below = self.path().strip_prefix(home.path());
+        Ok(below.map_err(|_| Error::io("find", Some(self.path()), std::io::ErrorKind::NotFound.into()))?.to_path_buf())
+    }
+
+    /// Becomes a folder of the home, in one step.
+    pub fn settle(mut self, home: &Root, name: &str, fsync: bool) -> Result<()> {
+        if fsync {
+            sync_names(self.path())?;
+        }
+        crate::fs::make_accessible(self.path())?;
+        home.rename_new(&self.relative(home)?, Path::new(name))?;
+        // Its old name is gone: nothing to remove any more.
+        let _ = self.0.take().map(tempfile::TempDir::keep);
+        if fsync { sync_names(home.path()) } else { Ok(()) }
+    }
+
+    /// Stays after all: its path, for whoever deletes it.
+    pub fn keep(mut self) -> PathBuf {
+        self.0.take().expect("taken at its end only").keep()
+    }
+
+    /// Deletes it now, and tells what cannot be deleted, which stays to be swept.
+    pub fn remove(mut self) -> Result<()> {
+        let Some(folder) = self.0.take() else { return Ok(()) };
+        let path = folder.keep();
+        crate::fs::remove_tree(&path)
+    }
+}

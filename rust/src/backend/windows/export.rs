@@ -1,0 +1,283 @@
+//! What a layer has above its chain: as a tar, as changes, file by file.
+
+use super::base_layer::BaseLayerReader;
+use super::files::LayerFiles;
+use super::privilege::{Privilege, Privileges};
+use super::{Hcs, INDEX, SPLIT};
+use crate::backend::piped::{Piped, Sender};
+use crate::backend::portable::export::imported_change;
+use crate::backend::portable::index::Index;
+use crate::backend::portable::merged::Merged;
+use crate::backend::portable::view::View;
+use crate::backend::staging::Staging;
+use crate::backend::{Backend, Change, Export, LayerKind};
+use crate::digest::{Sha256, hex};
+use crate::error::{Error, Result, StoreFault};
+use crate::fs::Root;
+use crate::layer_tar::{EntryKind, LayerWriter, WriterOptions};
+use crate::limits::Limits;
+use crate::store::LayerId;
+use crate::tar::{ReadAt, Slice};
+use crate::tar_split::Assembled;
+use crate::transport::{Content, to_layer_tar};
+use std::io::{self, Cursor, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+impl Hcs {
+    pub(super) fn export(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export> {
+        let tar: Box<dyn Read + Send> = match self.layer_kind(id)? {
+            LayerKind::Imported => {
+                let index = self.index(id)?;
+                let tar = index.tar();
+                let size = tar.size().map_err(|e| Error::io("read", None, e))?;
+                let (layer, expected) = (id.as_str().to_owned(), index.imported().diff_id);
+                Box::new(Proven { tar: Slice::new(tar, 0, size), hash: Some(Sha256::new()), layer, expected })
+            }
+            LayerKind::Sandbox | LayerKind::Folder => {
+                let write = self.transfer(id, chain)?;
+                Box::new(Piped::start(move |sink: Sender| write(sink))?)
+            }
+            LayerKind::Empty => Box::new(Cursor::new(vec![0; 2 * crate::tar::BLOCK])),
+        };
+        // All that HCS is needed for is done.
+        Ok(Export { tar, live: false })
+    }
+
+    /// What writes the tar of a layer that was not imported, when HCS has done its part.
+    fn transfer<W: Write + 'static>(
+        &self,
+        id: &LayerId,
+        chain: &[LayerId],
+    ) -> Result<Box<dyn FnOnce(W) -> Result<()> + Send>> {
+        let options = self.lossless();
+        if chain.is_empty() {
+            let (path, limits) = (self.path(id), self.limits.clone());
+            return Ok(Box::new(move |sink| base_layer_tar(&path, sink, options, &limits)));
+        }
+        let staging = self.staging()?;
+        let folder = Root::create(&staging.path().join("folder"))?;
+        let writable = self.layer_kind(id)? == LayerKind::Sandbox;
+        self.service.export_layer(&self.place(id), folder.path(), &self.paths(chain), writable)?;
+        Ok(Box::new(move |sink| {
+            let written = Privileges::hold(&[Privilege::Backup]).and_then(|_held| to_layer_tar(&folder, sink, options));
+            // Windows deletes no folder that is open.
+            drop(folder);
+            drop(staging);
+            written.map(drop)
+        }))
+    }
+
+    pub(super) fn changes(
+        &self,
+        id: &LayerId,
+        chain: &[LayerId],
+        visit: &mut dyn FnMut(Change) -> Result<()>,
+    ) -> Result<()> {
+        if self.layer_kind(id)? == LayerKind::Empty {
+            return Ok(());
+        }
+        let index = self.any_index(id, chain)?;
+        let below = View::new(self.indexes_of(chain)?);
+        let mut reader = index.reader()?;
+        while let Some(found) = reader.next_found()? {
+            imported_change(&index, &found, &below, visit)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
+        let mut layers = self.indexes_of(chain)?;
+        if self.layer_kind(id)? != LayerKind::Empty {
+            layers.insert(0, self.any_index(id, chain)?);
+        }
+        Ok(Merged::new(layers))
+    }
+
+    pub(super) fn open_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
+        let files = LayerFiles::open(&self.path(id), &self.limits)?;
+        Ok(Box::new(files.file(name.strip_suffix(b"/").unwrap_or(name))?))
+    }
+
+    /// The index of an imported layer.
+    pub(super) fn index(&self, id: &LayerId) -> Result<Arc<Index>> {
+        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(index) = indexes.get(id.key()) {
+            return Ok(Arc::clone(index));
+        }
+        let path = self.path(id);
+        let index = self.open_index(&path, &path).map_err(|error| match error {
+            Error::Store { fault, layer, detail } if layer.is_empty() => Error::store(fault, id.as_str(), detail),
+            other => other,
+        })?;
+        let index = Arc::new(index);
+        indexes.insert(id.key().to_owned(), Arc::clone(&index));
+        Ok(index)
+    }
+
+    /// The index in one folder, of the files of a layer in another.
+    pub(super) fn open_index(&self, folder: &Path, layer: &Path) -> Result<Index> {
+        let tar = self.assembled(&folder.join(SPLIT), layer)?;
+        Index::open_with(Arc::new(tar), &folder.join(INDEX), &self.limits)
+    }
+
+    pub(super) fn assembled(&self, split: &Path, layer: &Path) -> Result<Assembled> {
+        let metadata = Arc::new(crate::fs::open_file(split)?);
+        Assembled::open(metadata, Arc::new(LayerFiles::open(layer, &self.limits)?), &self.limits)
+    }
+
+    /// The indexes of a chain, nearest first; an empty layer adds nothing.
+    fn indexes_of(&self, chain: &[LayerId]) -> Result<Vec<Arc<Index>>> {
+        let mut indexes = Vec::with_capacity(chain.len());
+        for (n, id) in chain.iter().enumerate() {
+            if self.layer_kind(id)? != LayerKind::Empty {
+                indexes.push(self.any_index(id, &chain[n + 1..])?);
+            }
+        }
+        Ok(indexes)
+    }
+
+    /// The index of a layer. One that was not imported is exported for it, into a file that goes when it is closed.
+    fn any_index(&self, id: &LayerId, chain: &[LayerId]) -> Result<Arc<Index>> {
+        match self.layer_kind(id)? {
+            LayerKind::Imported => self.index(id),
+            LayerKind::Sandbox => Ok(Arc::new(self.index_of_export(id, chain)?)),
+            LayerKind::Folder if chain.is_empty() || self.is_marked(id)? => {
+                Ok(Arc::new(self.index_of_export(id, chain)?))
+            }
+            LayerKind::Folder => {
+                // Whoever asks for its child did not make it active.
+                self.activate(id)?;
+                let index = self.index_of_export(id, chain);
+                let done = self.deactivate(id);
+                index.and_then(|index| done.map(|()| Arc::new(index)))
+            }
+            LayerKind::Empty => Err(Error::store(StoreFault::WrongKind, id.as_str(), "it is empty")),
+        }
+    }
+
+    fn index_of_export(&self, id: &LayerId, chain: &[LayerId]) -> Result<Index> {
+        let mut tar = tempfile::tempfile_in(self.home.path().join(super::TMP))
+            .map_err(|e| Error::io("create a file in", Some(&self.home.path().join(super::TMP)), e))?;
+        let write = self.transfer(id, chain)?;
+        write(tar.try_clone().map_err(|e| Error::io("open", None, e))?)?;
+        tar.flush().map_err(|e| Error::io("write", None, e))?;
+        let staging = self.staging()?;
+        let path = staging.path().join(INDEX);
+        let tar = Arc::new(tar);
+        Index::build(tar.clone(), &path, "", &self.limits)?;
+        // The index stays open: what cannot be deleted now is swept.
+        Index::open_with(tar, &path, &self.limits)
+    }
+
+    pub(super) fn check(
+        &self,
+        id: &LayerId,
+        repair: bool,
+        progress: &crate::layer::Progress,
+        problem: &mut dyn FnMut(&'static str, String),
+    ) -> Result<()> {
+        if self.layer_kind(id)? != LayerKind::Imported {
+            return Ok(());
+        }
+        let path = self.path(id);
+        let tar = match self.assembled(&path.join(SPLIT), &path) {
+            Ok(tar) => Arc::new(tar),
+            Err(error) => {
+                problem("layer_damaged", format!("its tar cannot be put together: {error}"));
+                return Ok(());
+            }
+        };
+        let size = tar.size().map_err(|e| Error::io("read", None, e))?;
+        let whole = Slice::new(tar.clone(), 0, size);
+        let diff_id = match crate::layer::copy_hashed(whole, io::sink(), &path, &self.limits, progress) {
+            Ok((diff_id, _)) => diff_id,
+            Err(error) => {
+                problem("layer_damaged", format!("its tar cannot be put together: {error}"));
+                return Ok(());
+            }
+        };
+        let claimed = Index::open_with(tar.clone(), &path.join(INDEX), &self.limits).map(|index| index.imported());
+        let staging = self.staging()?;
+        let anew = staging.path().join(INDEX);
+        let claimed = match claimed {
+            Ok(claimed) if claimed.diff_id != diff_id => {
+                problem("integrity", format!("expected {}, found {diff_id}, {size} bytes", claimed.diff_id));
+                return Ok(());
+            }
+            Ok(claimed) => {
+                Index::build(tar, &anew, &claimed.diff_id, &self.limits)?;
+                if matches!(Index::same_rows(&path.join(INDEX), &anew), Ok(true)) {
+                    return Ok(());
+                }
+                "it does not say what is in the tar".to_owned()
+            }
+            Err(error) => {
+                Index::build(tar, &anew, &diff_id, &self.limits)?;
+                error.to_string()
+            }
+        };
+        problem("index_damaged", claimed);
+        if repair {
+            self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
+            self.settle(&staging, id, INDEX)?;
+        }
+        Ok(())
+    }
+
+    /// Moves a file into a layer's folder.
+    pub(super) fn settle(&self, staging: &Staging, id: &LayerId, name: &str) -> Result<()> {
+        if self.fsync {
+            staging.root()?.sync_file(Path::new(name))?;
+        }
+        self.home.rename(&staging.relative(&self.home)?.join(name), &Path::new(id.as_str()).join(name))
+    }
+}
+
+/// Writes the tar of a base layer, which lies there as real files.
+fn base_layer_tar(layer: &Path, sink: impl Write, options: WriterOptions, limits: &Limits) -> Result<()> {
+    let _held = Privileges::hold(&Privilege::READ)?;
+    let mut reader = BaseLayerReader::new(layer, limits)?;
+    let mut writer = LayerWriter::new(sink, options);
+    while let Some(found) = reader.next_entry()? {
+        let entry = &found.entry;
+        match (entry.kind, found.content) {
+            (EntryKind::HardLink, _) => {
+                let target = entry.link_name.as_deref().unwrap_or_default();
+                writer.add_hard_link(&entry.name, target, Some(&entry.basic_info))?;
+            }
+            (_, Content::BackupStream(stream)) => writer.add_entry_stream(entry, stream, None)?,
+            (_, Content::Data(..) | Content::None) => writer.add(entry, vec![])?,
+        }
+    }
+    writer.finish()?.flush().map_err(|e| Error::io("write", None, e))
+}
+
+/// A tar that is put together, with the proof at its end that it is the one that came in.
+struct Proven {
+    tar: Slice,
+    hash: Option<Sha256>,
+    layer: String,
+    expected: String,
+}
+
+impl Read for Proven {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let n = self.tar.read(buf)?;
+        if let Some(hash) = &mut self.hash {
+            hash.update(&buf[..n]);
+        }
+        if n == 0
+            && !buf.is_empty()
+            && let Some(hash) = self.hash.take()
+        {
+            let found = format!("sha256:{}", hex(&hash.finish()));
+            if found != self.expected {
+                let what = format!("layer \"{}\"", self.layer).into();
+                let (expected, found) = (self.expected.as_str().into(), found.into());
+                return Err(io::Error::other(Error::Integrity { what, expected, found }));
+            }
+        }
+        Ok(n)
+    }
+}

@@ -1,0 +1,233 @@
+//! A tar that comes in: into the real files of a layer, with what it takes to put the very tar together again.
+//!
+//! The tar is read once. While its entries become files, a thread of its own takes it apart into tar-split metadata.
+
+use super::base_layer::BaseLayerWriter;
+use super::folder::Folder;
+use super::privilege::{Privilege, Privileges};
+use super::{Hcs, INDEX, SPLIT};
+use crate::backend::piped::{Sender, pipe};
+use crate::backend::portable::index::{Index, Summary};
+use crate::backend::{Backend, Imported};
+use crate::error::{Error, Limit, Result};
+use crate::fs::Root;
+use crate::layer::{Hasher, Progress};
+use crate::layer_tar::{EntryKind, LayerEntry, LayerReader};
+use crate::limits::Limits;
+use crate::policy::Policy;
+use crate::store::LayerId;
+use crate::tar::{Source, from_io};
+use crate::tar_split::disassemble;
+use crate::transport::{
+    EntryStream, HardLink, HardLinks, TransportOptions, TransportWriter, whiteout_target,
+};
+use std::fs::File;
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+impl Hcs {
+    pub(super) fn import(
+        &self,
+        id: &LayerId,
+        chain: &[LayerId],
+        tar: Box<dyn Read + Send>,
+        progress: Progress,
+    ) -> Result<Imported> {
+        let staging = self.staging()?;
+        let split = staging.root()?.create_file(Path::new(SPLIT))?;
+        let apart = Apart::start(tar, split, &self.limits, progress)?;
+        let mut reader = LayerReader::new(Source::Stream(Box::new(apart.clone())), Policy::strict(), &self.limits)?;
+        let filled = if chain.is_empty() {
+            self.fill_base(id, &mut reader)
+        } else {
+            self.fill_child(id, chain, &mut reader, staging.path())
+        };
+        drop(reader);
+        filled?;
+        let (diff_id, size) = apart.finish()?;
+        let tar = Arc::new(self.assembled(&staging.path().join(SPLIT), &self.path(id))?);
+        let Summary { entries, data } = Index::build(tar, &staging.path().join(INDEX), &diff_id, &self.limits)?;
+        self.settle(&staging, id, SPLIT)?;
+        // From here on the layer is filled.
+        self.settle(&staging, id, INDEX)?;
+        Ok(Imported { diff_id, size, entries, data })
+    }
+
+    /// Makes the files of a base layer, and has HCS make of them what containers start from.
+    fn fill_base(&self, id: &LayerId, reader: &mut LayerReader) -> Result<()> {
+        if !self.layer_exists(id)? {
+            self.home.create_dir(Path::new(id.as_str()))?;
+        }
+        let _held = Privileges::hold(&Privilege::WRITE)?;
+        let mut writer = BaseLayerWriter::new(&self.path(id), &self.limits)?;
+        while let Some(entry) = reader.next_entry()? {
+            match entry.kind {
+                EntryKind::Whiteout => writer.add_whiteout(&whiteout_target(&entry.name))?,
+                EntryKind::HardLink => writer.add_hard_link(&entry.name, link_of(&entry))?,
+                _ => writer.add(&entry, EntryStream::new(reader, &entry)?)?,
+            }
+        }
+        writer.finish_files()?;
+        let place = self.place(id);
+        self.service.process_base_image(&place)?;
+        if writer.has_utility_vm() {
+            self.service.process_utility_image(&place)?;
+        }
+        writer.finish_times()
+    }
+
+    /// Hands the files of a layer over to HCS in a transport folder. The utility VM is no part of that: its files are
+    /// made here, on top of those of the nearest parent that has one.
+    fn fill_child(&self, id: &LayerId, chain: &[LayerId], reader: &mut LayerReader, staging: &Path) -> Result<()> {
+        let folder = staging.join("folder");
+        let options = TransportOptions { hard_links: HardLinks::Defer, limits: self.limits.clone(), ..Default::default() };
+        let mut writer = TransportWriter::new(Root::create(&folder)?, options)?;
+        let mut utility: Option<BaseLayerWriter> = None;
+        while let Some(entry) = reader.next_entry()? {
+            if is_of_utility_vm(&entry.name) {
+                let utility = match &mut utility {
+                    Some(utility) => utility,
+                    None => utility.insert(self.utility_vm(id, chain)?),
+                };
+                match entry.kind {
+                    EntryKind::Whiteout => utility.remove(&whiteout_target(&entry.name))?,
+                    EntryKind::HardLink => utility.add_hard_link(&entry.name, link_of(&entry))?,
+                    _ => utility.add(&entry, EntryStream::new(reader, &entry)?)?,
+                }
+                continue;
+            }
+            match entry.kind {
+                EntryKind::Whiteout => writer.add_whiteout(&whiteout_target(&entry.name))?,
+                EntryKind::HardLink => writer.add_hard_link(&entry.name, link_of(&entry))?,
+                _ => writer.add(&entry, EntryStream::new(reader, &entry)?)?,
+            }
+        }
+        let report = writer.finish()?;
+        let place = self.place(id);
+        self.service.import_layer(&place, &folder, &self.paths(chain))?;
+        self.link(id, chain, &report.hard_links)?;
+        if let Some(mut utility) = utility {
+            let _held = Privileges::hold(&Privilege::WRITE)?;
+            utility.finish_files()?;
+            self.service.process_utility_image(&place)?;
+            utility.finish_times()?;
+        }
+        Ok(())
+    }
+
+    /// A utility VM with the files of the nearest parent that has one.
+    fn utility_vm(&self, id: &LayerId, chain: &[LayerId]) -> Result<BaseLayerWriter> {
+        let parent = chain.iter().find(|id| self.has(id, "UtilityVM").unwrap_or(true));
+        let parent = parent.map(|parent| self.path(parent));
+        if !self.layer_exists(id)? {
+            self.home.create_dir(Path::new(id.as_str()))?;
+        }
+        let _held = Privileges::hold(&Privilege::WRITE)?;
+        BaseLayerWriter::above(&self.path(id), parent.as_deref(), &self.limits)
+    }
+
+    /// Makes the hard links of a layer, when HCS has made its files. Their targets may be files of lower layers.
+    fn link(&self, id: &LayerId, chain: &[LayerId], links: &[HardLink]) -> Result<()> {
+        if links.is_empty() {
+            return Ok(());
+        }
+        let _held = Privileges::hold(&Privilege::WRITE)?;
+        let own = Folder::open(&self.path(id))?;
+        let below = chain.iter().map(|id| Folder::open(&self.path(id))).collect::<Result<Vec<_>>>()?;
+        for HardLink { name, target } in links {
+            let made = link(&own, &below, name, target);
+            made.map_err(|e| e.in_member(name))?;
+        }
+        Ok(())
+    }
+}
+
+fn link(own: &Folder, below: &[Folder], name: &[u8], target: &[u8]) -> Result<()> {
+    for folder in [own].into_iter().chain(below) {
+        match folder.info(target) {
+            Ok(_) => {
+                if own.info(name).is_ok() {
+                    own.remove(name)?;
+                }
+                return own.create_hard_link(name, folder, target);
+            }
+            Err(Error::Io { source, .. }) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(e) => return Err(e),
+        }
+    }
+    let path = own.path().join(crate::error::display_name(target));
+    Err(Error::io("link to", Some(&path), ErrorKind::NotFound.into()))
+}
+
+fn link_of(entry: &LayerEntry) -> &[u8] {
+    entry.link_name.as_deref().unwrap_or_default()
+}
+
+fn is_of_utility_vm(name: &[u8]) -> bool {
+    name == b"UtilityVM" || name.starts_with(b"UtilityVM/")
+}
+
+/// A tar that is hashed, and taken apart on a thread of its own, while it is read. Clones are the same.
+#[derive(Clone)]
+struct Apart(Arc<Mutex<Inner>>);
+
+struct Inner {
+    tar: Box<dyn Read + Send>,
+    sender: Option<Sender>,
+    thread: Option<JoinHandle<Result<()>>>,
+    hasher: Option<Hasher>,
+    limits: Limits,
+    progress: Progress,
+}
+
+impl Apart {
+    fn start(tar: Box<dyn Read + Send>, split: File, limits: &Limits, progress: Progress) -> Result<Self> {
+        let (sender, chunks) = pipe();
+        let bounds = limits.clone();
+        let work = move || {
+            let mut split = BufWriter::new(split);
+            disassemble(Source::Stream(Box::new(chunks)), &mut split, None, &bounds)?;
+            split.flush().map_err(|e| Error::io("write", None, e))
+        };
+        let thread = std::thread::Builder::new().name("winlayers-split".into()).spawn(work);
+        let thread = Some(thread.map_err(|e| Error::io("start a thread", None, e))?);
+        let (sender, hasher, limits) = (Some(sender), Some(Hasher::start()?), limits.clone());
+        Ok(Apart(Arc::new(Mutex::new(Inner { tar, sender, thread, hasher, limits, progress }))))
+    }
+
+    /// Reads what is left, and gives digest and size of all.
+    fn finish(mut self) -> Result<(String, u64)> {
+        let read = io::copy(&mut self, &mut io::sink()).map_err(from_io);
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let flushed = inner.sender.take().map_or(Ok(()), |mut sender| sender.flush());
+        let thread = inner.thread.take().expect("taken here only");
+        // What ended it is the reason why nobody reads the pipe any more.
+        thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        read?;
+        flushed.map_err(from_io)?;
+        let hasher = inner.hasher.take().expect("taken here only");
+        let size = hasher.size();
+        inner.progress.finish(size)?;
+        Ok((hasher.finish(), size))
+    }
+}
+
+impl Read for Apart {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let n = inner.tar.read(buf)?;
+        let inner = &mut *inner;
+        if let Some(hasher) = &mut inner.hasher {
+            hasher.update(&buf[..n]);
+            let size = hasher.size();
+            inner.limits.check(Limit::TotalBytes, size).and_then(|()| inner.progress.at(size)).map_err(io::Error::other)?;
+        }
+        // Where the thread ended early, `finish` tells why.
+        if inner.sender.as_mut().is_some_and(|sender| sender.write_all(&buf[..n]).is_err()) {
+            inner.sender = None;
+        }
+        Ok(n)
+    }
+}
