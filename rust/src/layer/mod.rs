@@ -19,6 +19,8 @@ pub(crate) mod symlink;
 mod verify;
 
 pub use extract::extract;
+#[cfg(windows)]
+pub(crate) use hashing::Hasher;
 pub(crate) use hashing::copy_hashed;
 pub use pack::{DEFAULT_SD_DIR, DEFAULT_SD_FILE, PackOptions, pack};
 pub use report::{LayerReport, Problem, Progress};

@@ -1,7 +1,8 @@
 //! What a layer has above its chain: as a tar, as changes, file by file.
 
-use super::base_layer::BaseLayerReader;
+use super::base_layer::{BaseLayerEntry, BaseLayerOptions, BaseLayerReader};
 use super::files::LayerFiles;
+use super::folder::Folder;
 use super::privilege::{Privilege, Privileges};
 use super::{Hcs, INDEX, SPLIT};
 use crate::backend::piped::{Piped, Sender};
@@ -14,13 +15,12 @@ use crate::backend::{Backend, Change, Export, LayerKind};
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::Root;
-use crate::layer_tar::{EntryKind, LayerWriter, WriterOptions};
-use crate::limits::Limits;
+use crate::layer_tar::{LayerWriter, WriterOptions};
 use crate::store::LayerId;
 use crate::tar::{ReadAt, Slice};
 use crate::tar_split::Assembled;
-use crate::transport::{Content, to_layer_tar};
-use std::io::{self, Cursor, Read, Write};
+use crate::transport::to_layer_tar;
+use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
 
@@ -52,8 +52,8 @@ impl Hcs {
     ) -> Result<Box<dyn FnOnce(W) -> Result<()> + Send>> {
         let options = self.lossless();
         if chain.is_empty() {
-            let (path, limits) = (self.path(id), self.limits.clone());
-            return Ok(Box::new(move |sink| base_layer_tar(&path, sink, options, &limits)));
+            let path = self.path(id);
+            return Ok(Box::new(move |sink| base_layer_tar(&path, sink, options)));
         }
         let staging = self.staging()?;
         let folder = Root::create(&staging.path().join("folder"))?;
@@ -235,23 +235,25 @@ impl Hcs {
 }
 
 /// Writes the tar of a base layer, which lies there as real files.
-fn base_layer_tar(layer: &Path, sink: impl Write, options: WriterOptions, limits: &Limits) -> Result<()> {
+fn base_layer_tar(layer: &Path, sink: impl Write, options: WriterOptions) -> Result<()> {
     let _held = Privileges::hold(&Privilege::READ)?;
-    let mut reader = BaseLayerReader::new(layer, limits)?;
+    let folder = Folder::open(layer)?;
+    let limits = options.limits.clone();
+    let mut reader = BaseLayerReader::new(&folder, BaseLayerOptions { limits, ..BaseLayerOptions::default() });
     let mut writer = LayerWriter::new(sink, options);
-    while let Some(found) = reader.next_entry()? {
-        let entry = &found.entry;
-        match (entry.kind, found.content) {
-            (EntryKind::HardLink, _) => {
+    while let Some(BaseLayerEntry { entry, stream }) = reader.next_entry()? {
+        match stream {
+            Some(stream) => writer.add_entry_stream(&entry, BufReader::with_capacity(BUFFER, stream), Some(entry.size))?,
+            None => {
                 let target = entry.link_name.as_deref().unwrap_or_default();
                 writer.add_hard_link(&entry.name, target, Some(&entry.basic_info))?;
             }
-            (_, Content::BackupStream(stream)) => writer.add_entry_stream(entry, stream, None)?,
-            (_, Content::Data(..) | Content::None) => writer.add(entry, vec![])?,
         }
     }
     writer.finish()?.flush().map_err(|e| Error::io("write", None, e))
 }
+
+const BUFFER: usize = 256 << 10;
 
 /// A tar that is put together, with the proof at its end that it is the one that came in.
 struct Proven {

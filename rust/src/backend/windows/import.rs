@@ -2,10 +2,10 @@
 //!
 //! The tar is read once. While its entries become files, a thread of its own takes it apart into tar-split metadata.
 
-use super::base_layer::BaseLayerWriter;
+use super::base_layer::{BaseLayerOptions, BaseLayerWriter, Finished};
 use super::folder::Folder;
 use super::privilege::{Privilege, Privileges};
-use super::{Hcs, INDEX, SPLIT};
+use super::{Hcs, INDEX, SPLIT, utility_vm};
 use crate::backend::piped::{Sender, pipe};
 use crate::backend::portable::index::{Index, Summary};
 use crate::backend::{Backend, Imported};
@@ -57,91 +57,83 @@ impl Hcs {
 
     /// Makes the files of a base layer, and has HCS make of them what containers start from.
     fn fill_base(&self, id: &LayerId, reader: &mut LayerReader) -> Result<()> {
-        if !self.layer_exists(id)? {
-            self.home.create_dir(Path::new(id.as_str()))?;
-        }
         let _held = Privileges::hold(&Privilege::WRITE)?;
-        let mut writer = BaseLayerWriter::new(&self.path(id), &self.limits)?;
+        let folder = self.folder_for(id)?;
+        let mut writer = BaseLayerWriter::new(&folder, self.base_layer());
         while let Some(entry) = reader.next_entry()? {
             match entry.kind {
-                EntryKind::Whiteout => writer.add_whiteout(&whiteout_target(&entry.name))?,
                 EntryKind::HardLink => writer.add_hard_link(&entry.name, link_of(&entry))?,
+                EntryKind::Whiteout => writer.add(&entry, io::empty())?,
                 _ => writer.add(&entry, EntryStream::new(reader, &entry)?)?,
             }
         }
-        writer.finish_files()?;
+        let Finished { has_utility_vm } = writer.finish_files()?;
         let place = self.place(id);
         self.service.process_base_image(&place)?;
-        if writer.has_utility_vm() {
+        if has_utility_vm {
             self.service.process_utility_image(&place)?;
         }
-        writer.finish_times()
+        writer.finish_times().map(drop)
     }
 
     /// Hands the files of a layer over to HCS in a transport folder. The utility VM is no part of that: its files are
-    /// made here, on top of those of the nearest parent that has one.
+    /// made here, and what the layer does not have of it is linked from the nearest parent that has one.
     fn fill_child(&self, id: &LayerId, chain: &[LayerId], reader: &mut LayerReader, staging: &Path) -> Result<()> {
+        let _held = Privileges::hold(&Privilege::WRITE)?;
+        let own = self.folder_for(id)?;
+        let below = chain.iter().map(|id| Folder::open(&self.path(id))).collect::<Result<Vec<_>>>()?;
         let folder = staging.join("folder");
         let options = TransportOptions { hard_links: HardLinks::Defer, limits: self.limits.clone(), ..Default::default() };
         let mut writer = TransportWriter::new(Root::create(&folder)?, options)?;
-        let mut utility: Option<BaseLayerWriter> = None;
+        let mut utility = BaseLayerWriter::new(&own, self.base_layer());
+        let mut hidden = Vec::new();
+        let mut links = Vec::new();
+        let mut has_utility_vm = false;
         while let Some(entry) = reader.next_entry()? {
-            if is_of_utility_vm(&entry.name) {
-                let utility = match &mut utility {
-                    Some(utility) => utility,
-                    None => utility.insert(self.utility_vm(id, chain)?),
-                };
-                match entry.kind {
-                    EntryKind::Whiteout => utility.remove(&whiteout_target(&entry.name))?,
-                    EntryKind::HardLink => utility.add_hard_link(&entry.name, link_of(&entry))?,
-                    _ => utility.add(&entry, EntryStream::new(reader, &entry)?)?,
-                }
-                continue;
-            }
+            let of_utility_vm = is_of_utility_vm(&entry.name);
+            has_utility_vm |= of_utility_vm;
             match entry.kind {
+                EntryKind::Whiteout if of_utility_vm => hidden.push(whiteout_target(&entry.name)),
                 EntryKind::Whiteout => writer.add_whiteout(&whiteout_target(&entry.name))?,
+                EntryKind::HardLink if of_utility_vm => {
+                    links.push(HardLink { name: entry.name.clone(), target: link_of(&entry).to_vec() });
+                }
                 EntryKind::HardLink => writer.add_hard_link(&entry.name, link_of(&entry))?,
+                _ if of_utility_vm => utility.add(&entry, EntryStream::new(reader, &entry)?)?,
                 _ => writer.add(&entry, EntryStream::new(reader, &entry)?)?,
             }
         }
-        let report = writer.finish()?;
+        links.splice(0..0, writer.finish()?.hard_links);
         let place = self.place(id);
         self.service.import_layer(&place, &folder, &self.paths(chain))?;
-        self.link(id, chain, &report.hard_links)?;
-        if let Some(mut utility) = utility {
-            let _held = Privileges::hold(&Privilege::WRITE)?;
+        if has_utility_vm {
             utility.finish_files()?;
+            let parent = below.iter().find(|folder| folder.info(utility_vm::ROOT).is_ok());
+            let times = parent.map_or_else(|| Ok(Vec::new()), |parent| utility_vm::complete(&own, parent, &hidden))?;
+            link_all(&own, &below, &links)?;
             self.service.process_utility_image(&place)?;
             utility.finish_times()?;
+            return utility_vm::set_times(&own, times);
         }
-        Ok(())
+        link_all(&own, &below, &links)
     }
 
-    /// A utility VM with the files of the nearest parent that has one.
-    fn utility_vm(&self, id: &LayerId, chain: &[LayerId]) -> Result<BaseLayerWriter> {
-        let parent = chain.iter().find(|id| self.has(id, "UtilityVM").unwrap_or(true));
-        let parent = parent.map(|parent| self.path(parent));
+    /// The folder of a layer, made where it is missing.
+    fn folder_for(&self, id: &LayerId) -> Result<Folder> {
         if !self.layer_exists(id)? {
             self.home.create_dir(Path::new(id.as_str()))?;
         }
-        let _held = Privileges::hold(&Privilege::WRITE)?;
-        BaseLayerWriter::above(&self.path(id), parent.as_deref(), &self.limits)
+        Folder::open(&self.path(id))
     }
 
-    /// Makes the hard links of a layer, when HCS has made its files. Their targets may be files of lower layers.
-    fn link(&self, id: &LayerId, chain: &[LayerId], links: &[HardLink]) -> Result<()> {
-        if links.is_empty() {
-            return Ok(());
-        }
-        let _held = Privileges::hold(&Privilege::WRITE)?;
-        let own = Folder::open(&self.path(id))?;
-        let below = chain.iter().map(|id| Folder::open(&self.path(id))).collect::<Result<Vec<_>>>()?;
-        for HardLink { name, target } in links {
-            let made = link(&own, &below, name, target);
-            made.map_err(|e| e.in_member(name))?;
-        }
-        Ok(())
+    fn base_layer(&self) -> BaseLayerOptions {
+        BaseLayerOptions { limits: self.limits.clone(), ..BaseLayerOptions::default() }
     }
+}
+
+/// Makes the hard links of a layer, when HCS has made its files. Their targets may be files of lower layers.
+fn link_all(own: &Folder, below: &[Folder], links: &[HardLink]) -> Result<()> {
+    links.iter().try_for_each(|HardLink { name, target }| link(own, below, name, target).map_err(|e| e.in_member(name)))
 }
 
 fn link(own: &Folder, below: &[Folder], name: &[u8], target: &[u8]) -> Result<()> {

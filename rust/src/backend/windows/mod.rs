@@ -16,12 +16,14 @@ mod export;
 mod files;
 pub mod folder;
 pub mod handle;
+pub mod host;
 mod import;
 mod mount;
 pub mod privilege;
 mod service;
 mod sys;
 mod sys_backup;
+mod utility_vm;
 
 use super::portable::index::Index;
 use super::portable::merged::Merged;
@@ -81,7 +83,7 @@ impl Hcs {
     /// [`StoreFault::HomeUnsupported`] for a file system that keeps no layers; [`Error::Unsupported`], [`Error::Io`].
     pub fn open(home: &Path, driver: Driver, options: &StoreOptions) -> Result<Self> {
         Self::is_there()?;
-        let file_system = handle::file_system(home)?;
+        let file_system = host::file_system(home)?;
         if file_system != "NTFS" {
             let detail = format!("{} is on {file_system}, and HCS keeps layers on NTFS alone", home.display());
             return Err(Error::store(StoreFault::HomeUnsupported, "", detail));

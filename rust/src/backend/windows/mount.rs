@@ -76,7 +76,7 @@ impl Hcs {
         }
         let text = std::io::read_to_string(self.home.open_file(&path)?);
         let text = text.map_err(|e| Error::io("read", Some(&self.home.path().join(&path)), e))?;
-        Ok(text == super::handle::running_since()?.to_string())
+        Ok(text == super::host::running_since()?.to_string())
     }
 
     fn mark(&self, id: &LayerId) -> Result<()> {
@@ -84,7 +84,7 @@ impl Hcs {
         let path = mark_of(id);
         let failed = |e| Error::io("write", Some(&self.home.path().join(&path)), e);
         let mut file = self.home.create_file(&path)?;
-        file.write_all(super::handle::running_since()?.to_string().as_bytes()).map_err(failed)
+        file.write_all(super::host::running_since()?.to_string().as_bytes()).map_err(failed)
     }
 
     fn unmark(&self, id: &LayerId) -> Result<()> {
