@@ -4,4 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod backup;
+pub mod folder;
+pub mod handle;
+pub mod privilege;
 mod sys;
