@@ -117,7 +117,11 @@ impl Folder {
     pub fn open_stream(&self, name: &[u8], stream: &[u8]) -> Result<Object> {
         check_component(stream)?;
         let object = self.open_existing(name, FILE_READ_ATTRIBUTES | SYNCHRONIZE, SHARE_ALL)?;
-        let at = At { parent: &object, component: [b":", stream].concat(), path: self.full_path(&[name, stream].join(&b':')) };
+        let at = At {
+            parent: &object,
+            component: [b":", stream].concat(),
+            path: self.full_path(&[name, stream].join(&b':')),
+        };
         at.open(FILE_GENERIC_READ, SHARE_ALL, nt::FILE_NON_DIRECTORY_FILE)
     }
 
@@ -373,10 +377,8 @@ impl At<'_> {
             Attributes: OBJ_CASE_INSENSITIVE,
             ..OBJECT_ATTRIBUTES::default()
         };
-        let options = kind
-            | nt::FILE_OPEN_REPARSE_POINT
-            | nt::FILE_OPEN_FOR_BACKUP_INTENT
-            | nt::FILE_SYNCHRONOUS_IO_NONALERT;
+        let options =
+            kind | nt::FILE_OPEN_REPARSE_POINT | nt::FILE_OPEN_FOR_BACKUP_INTENT | nt::FILE_SYNCHRONOUS_IO_NONALERT;
         let mut handle = HANDLE::default();
         let mut io = IO_STATUS_BLOCK::default();
         // SAFETY: `object_attributes` points to `name`, that to `units`, and all live through the call, as do the
@@ -484,7 +486,8 @@ pub(super) fn remove_object(object: Object) -> Result<()> {
     let flags = FILE_DISPOSITION_FLAG_DELETE.0
         | FILE_DISPOSITION_FLAG_POSIX_SEMANTICS.0
         | FILE_DISPOSITION_FLAG_IGNORE_READONLY_ATTRIBUTE.0;
-    let at_once = FILE_DISPOSITION_INFO_EX { Flags: windows::Win32::Storage::FileSystem::FILE_DISPOSITION_INFO_EX_FLAGS(flags) };
+    let at_once =
+        FILE_DISPOSITION_INFO_EX { Flags: windows::Win32::Storage::FileSystem::FILE_DISPOSITION_INFO_EX_FLAGS(flags) };
     // SAFETY: FILE_DISPOSITION_INFO_EX is what the class takes.
     let removed = unsafe { object.set("remove", FileDispositionInfoEx, &at_once) };
     let Err(Error::Io { source, .. }) = &removed else { return removed };
@@ -510,8 +513,7 @@ fn list_names(folder: &Object) -> Result<Vec<Vec<u8>>> {
     loop {
         let length = u32::try_from(LISTING).expect("it is a small constant");
         // SAFETY: the handle is open, and the block is writable for the length given.
-        let listed =
-            unsafe { GetFileInformationByHandleEx(folder.raw(), class, block.as_mut_ptr().cast(), length) };
+        let listed = unsafe { GetFileInformationByHandleEx(folder.raw(), class, block.as_mut_ptr().cast(), length) };
         class = FileIdBothDirectoryInfo;
         if let Err(error) = listed {
             if WIN32_ERROR::from_error(&error) == Some(ERROR_NO_MORE_FILES) {

@@ -10,9 +10,9 @@ use std::os::windows::io::{AsRawHandle, OwnedHandle};
 use std::path::{Path, PathBuf};
 use windows::Win32::Foundation::{HANDLE, NTSTATUS, RtlNtStatusToDosError, WIN32_ERROR};
 use windows::Win32::Storage::FileSystem::{
-    FILE_ATTRIBUTE_TAG_INFO, FILE_BASIC_INFO, FILE_ID_INFO, FILE_INFO_BY_HANDLE_CLASS, FILE_STANDARD_INFO,
-    FileAttributeTagInfo, FileBasicInfo, FileIdInfo, FileStandardInfo, FlushFileBuffers, GetFileInformationByHandleEx,
-    SetFileInformationByHandle,
+    FILE_ATTRIBUTE_TAG_INFO, FILE_BASIC_INFO, FILE_END_OF_FILE_INFO, FILE_ID_INFO, FILE_INFO_BY_HANDLE_CLASS,
+    FILE_STANDARD_INFO, FileAttributeTagInfo, FileBasicInfo, FileEndOfFileInfo, FileIdInfo, FileStandardInfo,
+    FlushFileBuffers, GetFileInformationByHandleEx, SetFileInformationByHandle,
 };
 
 /// Which file it is, whatever its name: the same for all hard links of one file, as long as the file is there.
@@ -131,6 +131,16 @@ impl Object {
         Ok(FileId { volume: found.VolumeSerialNumber, file: found.FileId.Identifier })
     }
 
+    /// Makes its unnamed data so long; it must be open for writing.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn set_size(&self, size: u64) -> Result<()> {
+        let size = i64::try_from(size).map_err(|_| self.error("resize", io::ErrorKind::FileTooLarge.into()))?;
+        // SAFETY: FILE_END_OF_FILE_INFO is what the class FileEndOfFileInfo takes.
+        unsafe { self.set("resize", FileEndOfFileInfo, &FILE_END_OF_FILE_INFO { EndOfFile: size }) }
+    }
+
     /// Waits until it is on the disk; it must be open for writing.
     ///
     /// # Errors
@@ -166,7 +176,8 @@ impl Object {
         value: &T,
     ) -> Result<()> {
         // SAFETY: the handle is open; the caller vouches for the structure, whose size is given.
-        let set = unsafe { SetFileInformationByHandle(self.raw(), class, (&raw const *value).cast(), size_of_u32::<T>()) };
+        let set =
+            unsafe { SetFileInformationByHandle(self.raw(), class, (&raw const *value).cast(), size_of_u32::<T>()) };
         set.map_err(|e| self.error(operation, win32_error(&e)))
     }
 

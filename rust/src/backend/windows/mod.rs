@@ -8,3 +8,4 @@ pub mod folder;
 pub mod handle;
 pub mod privilege;
 mod sys;
+mod sys_backup;

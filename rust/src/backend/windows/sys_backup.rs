@@ -74,8 +74,7 @@ pub(super) unsafe fn end_read(file: HANDLE, context: &mut Context) -> io::Result
     if let Some(double) = double::functions()? {
         let no_buffer = std::ptr::null_mut();
         // SAFETY: a call that aborts takes no buffer.
-        let done =
-            unsafe { (double.read)(file, no_buffer, 0, &raw mut none, true.into(), false.into(), context) };
+        let done = unsafe { (double.read)(file, no_buffer, 0, &raw mut none, true.into(), false.into(), context) };
         return done.ok().map_err(|e| super::handle::win32_error(&e));
     }
     use windows::Win32::Storage::FileSystem::BackupRead;
@@ -94,8 +93,7 @@ pub(super) unsafe fn end_write(file: HANDLE, context: &mut Context) -> io::Resul
     if let Some(double) = double::functions()? {
         let no_bytes = std::ptr::null();
         // SAFETY: a call that aborts takes no bytes.
-        let done =
-            unsafe { (double.write)(file, no_bytes, 0, &raw mut none, true.into(), false.into(), context) };
+        let done = unsafe { (double.write)(file, no_bytes, 0, &raw mut none, true.into(), false.into(), context) };
         return done.ok().map_err(|e| super::handle::win32_error(&e));
     }
     use windows::Win32::Storage::FileSystem::BackupWrite;
