@@ -18,6 +18,8 @@ mod writer;
 #[cfg(windows)]
 pub(crate) use convert::{EntryStream, whiteout_target};
 pub use convert::{from_layer_tar, to_layer_tar};
+#[cfg(windows)]
+pub(crate) use names::check_component;
 pub use plain::{from_plain_tar, to_plain_tar};
 pub(crate) use plain::{from_plain_tar_below, to_plain_tar_below};
 pub use reader::{Content, TransportEntry, TransportReader};

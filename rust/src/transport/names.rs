@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 /// What there may be at the top, besides the tombstones.
-pub(super) const ROOTS: [&str; 3] = ["Files", "Hives", "UtilityVM"];
+pub(crate) const ROOTS: [&str; 3] = ["Files", "Hives", "UtilityVM"];
 
 /// Whether metadata is kept in the form of the folder. It is below `Files`; elsewhere a file is just its data.
 pub(super) fn has_metadata(name: &[u8]) -> bool {
@@ -27,7 +27,7 @@ pub(super) fn below_files(name: &[u8]) -> Option<&[u8]> {
 ///
 /// # Errors
 /// The rules of names.
-pub(super) fn check_component(component: &[u8]) -> Result<()> {
+pub(crate) fn check_component(component: &[u8]) -> Result<()> {
     let rule = match component {
         b"" => Rule::NameEmpty,
         b"." => Rule::NameReserved,
@@ -46,7 +46,7 @@ pub(super) fn check_component(component: &[u8]) -> Result<()> {
 ///
 /// # Errors
 /// The rules of names; [`Error::Limit`].
-pub(super) fn check_name<'a>(name: &'a [u8], limits: &Limits) -> Result<&'a [u8]> {
+pub(crate) fn check_name<'a>(name: &'a [u8], limits: &Limits) -> Result<&'a [u8]> {
     check_member_name(name, &Policy::strict(), limits)?;
     let name = name.strip_suffix(b"/").unwrap_or(name);
     name.split(|&byte| byte == b'/').try_for_each(check_component)?;
@@ -55,11 +55,11 @@ pub(super) fn check_name<'a>(name: &'a [u8], limits: &Limits) -> Result<&'a [u8]
 
 /// A directory that was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Directory(u32);
+pub(crate) struct Directory(u32);
 
 /// What a name leads to; of what is no directory the name as it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Taken<'a> {
+pub(crate) enum Taken<'a> {
     Nothing,
     Directory(Directory),
     Other(&'a [u8]),
@@ -78,7 +78,7 @@ struct Node {
 
 /// The names that were made, as a tree: a deep path costs no more than its length. Names are found by keyed hashes of 64
 /// bits, whose key is random, so that nobody can make two names of one hash.
-pub(super) struct Tree {
+pub(crate) struct Tree {
     nodes: Vec<Node>,
     directories: HashMap<u64, u32>,
     others: HashMap<u64, Box<[u8]>>,
