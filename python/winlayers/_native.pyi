@@ -520,6 +520,9 @@ def tarsplit_assemble(
 
 debug_build: bool
 
+def _host_compute_service() -> dict[str, Any]: ...
+def _file_system(folder: StrPath) -> str | None: ...
+
 def _rebuild_entry(fields: dict[str, object], streams_known: bool, recorded: str | None) -> Entry: ...
 
 # layer.rs

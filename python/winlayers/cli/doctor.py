@@ -55,25 +55,36 @@ def examine() -> dict[str, Any]:
             "dialects": "go-winio, lossless",
             "compression": "gzip, zstd (built in)",
         },
-        "host_compute_service": {"available": False, "reason": _why_no_hcs()},
+        "host_compute_service": _host_compute_service(),
         "temporary_folder": _file_system(),
         "libraries": {name: _library(name) for name in ("rich", "hypothesis")},
     }
 
 
-def _why_no_hcs() -> str:
-    if platform.system() != "Windows":
-        return "this is not Windows; reading, writing and checking layers needs no Windows"
-    return "this version has no backend for it yet; reading, writing and checking layers needs none"
+def _host_compute_service() -> dict[str, Any]:
+    """Say whether HCS is there, which of its functions are not, and which privileges this process has."""
+    from winlayers import _native
+
+    found = _native._host_compute_service()
+    missing = [name for name, there in found["functions"].items() if not there]
+    facts: dict[str, Any] = {"available": found["available"], "reason": found["reason"]}
+    if found["functions"]:
+        facts["functions"] = f"{len(found['functions']) - len(missing)} of {len(found['functions'])}"
+        facts["missing_functions"] = ", ".join(missing) or None
+    return {name: fact for name, fact in (facts | found["privileges"]).items() if fact is not None}
 
 
 def _file_system() -> dict[str, Any]:
     """Say what the file system under the temporary folder can hold: extract keeps the rest in its sidecar."""
-    with tempfile.TemporaryDirectory(prefix="winlayers-doctor-") as name:
-        folder = Path(name)
+    from winlayers import _native
+
+    with tempfile.TemporaryDirectory(prefix="winlayers-doctor-") as temporary:
+        folder = Path(temporary)
         plain = folder / "plain"
         plain.write_bytes(b"x")
         found: dict[str, Any] = {"path": str(folder.parent)}
+        if (name := _native._file_system(folder)) is not None:
+            found["file_system"] = name
         found["symbolic_links"] = _works(lambda: (folder / "link").symlink_to("plain"))
         found["hard_links"] = _works(lambda: (folder / "hard").hardlink_to(plain))
         found["names_differ_by_case"] = not (folder / "PLAIN").exists()

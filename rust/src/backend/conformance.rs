@@ -11,8 +11,8 @@ use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Opens a backend on a home.
-pub type Open<'a> = &'a dyn Fn(&Path, &StoreOptions) -> Arc<dyn Backend>;
+/// Opens a backend on a home, for a driver.
+pub type Open<'a> = &'a dyn Fn(&Path, Driver, &StoreOptions) -> Arc<dyn Backend>;
 
 /// A check: it panics where the backend fails it.
 pub type Check = fn(Open, &StoreOptions);
@@ -68,7 +68,7 @@ impl Case {
         let home = folder.path().join("home");
         // The backend finds the home as a store made it.
         drop(LayerStore::open(&home, driver, options.clone()).expect("a store"));
-        let mut recording = Recording::new(open(&home, options));
+        let mut recording = Recording::new(open(&home, driver, options));
         if driver == Driver::WindowsDiff {
             recording = recording.in_any_order();
         }
@@ -216,7 +216,7 @@ fn calls_are_in_the_order_of_the_reference(open: Open, options: &StoreOptions) {
 
 fn the_diff_flavour_exports_straight(open: Open, options: &StoreOptions) {
     let filter = Case::filled(open, options);
-    let recording = Arc::new(Recording::new(open(filter.store.home(), options)).in_any_order());
+    let recording = Arc::new(Recording::new(open(filter.store.home(), Driver::WindowsDiff, options)).in_any_order());
     let store = LayerStore::open_with(filter.store.home(), Driver::WindowsDiff, options.clone(), recording.clone());
     let case = Case { _folder: filter._folder, store: store.expect("a store"), recording };
     assert_eq!(case.store.name(), "windowsdiff");

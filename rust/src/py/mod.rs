@@ -8,6 +8,7 @@ mod data;
 mod entry;
 pub(crate) mod errors;
 mod flags;
+mod host;
 mod io;
 mod layer;
 mod policy;
@@ -17,6 +18,8 @@ mod store;
 mod store_files;
 mod store_view;
 mod tarsplit;
+#[cfg(feature = "testing")]
+mod testing;
 mod values;
 mod writer;
 
@@ -33,5 +36,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     backup_stream::register(module)?;
     tarsplit::register(module)?;
     store::register(module)?;
+    host::register(module)?;
+    #[cfg(feature = "testing")]
+    testing::register(module)?;
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! The data of members, out of the files of a layer.
 
 use super::backup::BackupReader;
-use super::base_layer::saved_copy;
+use super::base_layer::saved_copy_of;
 use super::folder::{Folder, Security};
 use super::privilege::{Privilege, Privileges};
 use crate::backup_stream::{Reader, StreamId};
@@ -30,9 +30,9 @@ impl LayerFiles {
     /// The data of a file, or of a named stream of one.
     pub fn file(&self, name: &[u8]) -> Result<File> {
         let _held = Privileges::hold(&[Privilege::Backup])?;
-        if let Some(copy) = saved_copy(name) {
+        if let Some(copy) = saved_copy_of(name) {
             // The host rewrites the file; the copy is as it came.
-            match self.folder.open_read(copy.as_bytes(), Security::Left) {
+            match self.folder.open_read(copy, Security::Left) {
                 Ok(copy) => return Ok(copy.into_file()),
                 Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
                 Err(e) => return Err(e),

@@ -1,7 +1,7 @@
 //! The utility VM of a layer above others: what it does not have itself is that of its parent.
 
 use super::backup::{BackupReader, BackupWriter};
-use super::base_layer::saved_copy;
+use super::base_layer::saved_copy_of;
 use super::folder::{Folder, Security};
 use crate::error::{Error, Result};
 use crate::nt::name::fold_wtf8;
@@ -46,7 +46,7 @@ pub(super) fn complete(own: &Folder, parent: &Folder, hidden: &[Vec<u8>]) -> Res
                     times.push(copy(own, parent, &name, true)?);
                     folders.push(name);
                 }
-                Err(_) if of_parent.is_link() || saved_copy(&name).is_some() => {
+                Err(_) if of_parent.is_link() || saved_copy_of(&name).is_some() => {
                     times.push(copy(own, parent, &name, of_parent.is_directory())?);
                 }
                 Err(_) => own.create_hard_link(&name, parent, &name)?,
