@@ -5,13 +5,14 @@
 #include "files.h"
 #include "guid.h"
 #include "json.h"
+#include "memory.h"
 
 enum { LONGEST_TEXT = 32768 };
 static const char WELL_FORMED[] = "readable, well-formed UTF-16 with a NUL in the first 32768 units";
 
-static bool readable(const void *pointer, size_t bytes, size_t alignment)
+static bool aligned(const void *pointer, size_t bytes, size_t alignment)
 {
-    return pointer != NULL && (uintptr_t)pointer % alignment == 0 && !IsBadReadPtr(pointer, bytes);
+    return (uintptr_t)pointer % alignment == 0 && is_readable(pointer, bytes);
 }
 
 // Units before the NUL, page by page; LONGEST_TEXT when there is none.
@@ -20,7 +21,7 @@ static size_t text_units(const wchar_t *value)
     size_t units = 0;
     for (; units < LONGEST_TEXT; units++) {
         bool new_page = units == 0 || ((uintptr_t)(value + units) & 0xFFF) == 0;
-        if (new_page && IsBadReadPtr(value + units, sizeof *value))
+        if (new_page && !is_readable(value + units, sizeof *value))
             return LONGEST_TEXT;
         if (value[units] == 0)
             return units;
@@ -49,7 +50,7 @@ const wchar_t *argument_text(Call *call, const char *name, const wchar_t *value)
 
 bool argument_out(Call *call, const char *name, const void *pointer, size_t bytes)
 {
-    if (pointer != NULL && (uintptr_t)pointer % bytes == 0 && !IsBadWritePtr((void *)pointer, bytes))
+    if ((uintptr_t)pointer % bytes == 0 && is_writable(pointer, bytes))
         return true;
     return violation(call, name, "an aligned pointer to writable memory", "%p", pointer);
 }
@@ -84,7 +85,7 @@ bool argument_handle(Call *call, const char *name, HANDLE handle)
 
 bool argument_driver(Call *call, const DriverInfo *info)
 {
-    if (!readable(info, sizeof *info, _Alignof(DriverInfo)))
+    if (!aligned(info, sizeof *info, _Alignof(DriverInfo)))
         return violation(call, "info", "an aligned pointer to a DriverInfo", "%p", (const void *)info);
     note_number(call, "flavour", info->flavour);
     if (info->flavour != FLAVOUR_DIFF && info->flavour != FLAVOUR_FILTER)
@@ -192,7 +193,7 @@ static bool read_descriptors(Call *call, const LayerDescriptor *descriptors, Cha
 Chain argument_chain(Call *call, const LayerDescriptor *descriptors, size_t count, const Layer *self)
 {
     Chain chain = {0};
-    if (count > 0 && (count > 1000 || !readable(descriptors, count * sizeof *descriptors, _Alignof(LayerDescriptor)))) {
+    if (count > 0 && (count > 1000 || !aligned(descriptors, count * sizeof *descriptors, _Alignof(LayerDescriptor)))) {
         violation(call, "descriptors", "an aligned pointer to that many descriptors", "%p, %llu",
                   (const void *)descriptors, (unsigned long long)count);
         return chain;

@@ -142,6 +142,8 @@ static bool check_files(Call *call, const wchar_t *folder);
 
 static bool check_folder(Call *call, const wchar_t *path, const Listing *siblings)
 {
+    if (ends_with(path, METADATA))
+        return malformed(call, path, "a file of metadata");
     bool described = holds(siblings, metadata_name(&call->scope, last_part(path)), false);
     if (!described && is_empty_folder(&call->scope, path))
         return malformed(call, path, "metadata beside an empty folder");

@@ -104,15 +104,18 @@ static bool observe(Call *call, const wchar_t *path, Record *record)
     return true;
 }
 
+// Either may be empty.
 static const wchar_t *below(Scope *scope, const wchar_t *folder, const wchar_t *name)
 {
-    return folder[0] != 0 ? join(scope, folder, name) : name;
+    if (folder[0] == 0 || name[0] == 0)
+        return folder[0] == 0 ? name : folder;
+    return join(scope, folder, name);
 }
 
 static bool describe_folder(Call *call, const wchar_t *volume, const wchar_t *folder, Buffer *text)
 {
     Listing listing;
-    if (!list_folder(&call->scope, join(&call->scope, volume, folder), &listing))
+    if (!list_folder(&call->scope, below(&call->scope, volume, folder), &listing))
         return fail_last(call);
     for (size_t i = 0; i < listing.count; i++) {
         const wchar_t *path = below(&call->scope, folder, listing.objects[i].name);
@@ -245,7 +248,7 @@ static bool export_object(Export *export, const wchar_t *folder, const Object *o
 static bool export_folder(Export *export, const wchar_t *folder)
 {
     Listing listing;
-    if (!list_folder(&export->call->scope, join(&export->call->scope, export->volume, folder), &listing))
+    if (!list_folder(&export->call->scope, below(&export->call->scope, export->volume, folder), &listing))
         return fail_last(export->call);
     for (size_t i = 0; i < listing.count; i++) {
         if (!export_object(export, folder, &listing.objects[i]))

@@ -6,6 +6,7 @@
 #include "engine.h"
 #include "files.h"
 #include "guid.h"
+#include "memory.h"
 
 #define EXPORT __declspec(dllexport) HRESULT WINAPI
 
@@ -155,7 +156,7 @@ static void give_mount_path(Call *call, const Layer *layer, size_t *length, wcha
         return;
     if (given < units)
         fail(call, ERROR_INSUFFICIENT_BUFFER);
-    else if (IsBadWritePtr(to, given * sizeof *to))
+    else if (!is_writable(to, given * sizeof *to))
         violation(call, "buffer", "as much writable memory as length says", "%p", (void *)to);
     else
         memcpy(to, path, units * sizeof *to);
@@ -228,7 +229,7 @@ EXPORT NameToGuid(const wchar_t *name, GUID *guid)
     call_begin(&call, DLL, "NameToGuid");
     if (argument_text(&call, "name", name) != NULL && name[0] == 0)
         violation(&call, "name", "a name", "an empty one");
-    if (IsBadWritePtr(guid, sizeof *guid) || (uintptr_t)guid % _Alignof(GUID) != 0)
+    if ((uintptr_t)guid % _Alignof(GUID) != 0 || !is_writable(guid, sizeof *guid))
         violation(&call, "guid", "an aligned pointer to writable memory", "%p", (void *)guid);
     if (call_ready(&call))
         *guid = name_guid(name);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "call.h"
+#include "memory.h"
 #include "reading.h"
 
 enum { CONTEXT_MAGIC = 0x424B5550 };
@@ -34,7 +35,7 @@ static bool failed(DWORD error)
 static Context *context_of(void **context, Purpose purpose)
 {
     Context *found = *context;
-    if (found == NULL || IsBadReadPtr(found, sizeof *found))
+    if (!is_readable(found, sizeof *found))
         return NULL;
     return found->magic == CONTEXT_MAGIC && found->purpose == purpose ? found : NULL;
 }
