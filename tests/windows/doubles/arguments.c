@@ -125,6 +125,8 @@ bool check_parent(Call *call, const char *argument, const wchar_t *path, const C
     const char *name = utf8(&call->scope, path);
     if (layer_at(call, path).kind == KIND_NONE)
         return violation(call, argument, "the folder of a layer", "%s", name);
+    if (layer_at(call, path).kind == KIND_SANDBOX)
+        return violation(call, argument, "a parent that is no sandbox", "%s", name);
     if (self->path != NULL && same_name(path, self->path))
         return violation(call, argument, "a parent", "the layer itself, %s", name);
     for (size_t i = 0; i < before->count; i++) {

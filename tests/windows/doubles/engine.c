@@ -136,9 +136,11 @@ void engine_unprepare(Call *call, Layer *layer, const Chain *chain)
 static bool is_without_content(Call *call, const Layer *layer)
 {
     static const char *const kinds[] = {"", "", "a base layer", "an imported layer", "a sandbox"};
-    if (layer->kind == KIND_NONE || layer->kind == KIND_CREATED)
-        return true;
-    return violation(call, "id", "a layer without content", "%s", kinds[layer->kind]);
+    const wchar_t *files = join(&call->scope, layer->path, L"Files");
+    if (layer->kind != KIND_NONE && layer->kind != KIND_CREATED)
+        return violation(call, "id", "a layer without content", "%s", kinds[layer->kind]);
+    return !exists(files) || is_empty_folder(&call->scope, files) ||
+           violation(call, "id", "a layer without content", "one with files in Files");
 }
 
 static bool import_from(Call *call, Layer *layer, const wchar_t *source, const Chain *chain)

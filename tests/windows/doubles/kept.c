@@ -34,6 +34,13 @@ static const wchar_t *path_in_volumes(Scope *scope, HANDLE object)
     return same_name(start, volumes) ? path + units + 1 : NULL;
 }
 
+static bool is_open_folder(HANDLE object)
+{
+    BY_HANDLE_FILE_INFORMATION information;
+    return GetFileInformationByHandle(object, &information) &&
+           (information.dwFileAttributes & FILE_ATTRIBUTE_DIRECTORY) != 0;
+}
+
 const wchar_t *kept_place(Scope *scope, HANDLE object)
 {
     const wchar_t *streams = join(scope, scope->control, L"streams");
@@ -43,7 +50,8 @@ const wchar_t *kept_place(Scope *scope, HANDLE object)
         const wchar_t *key = object_key(scope, object);
         return key != NULL ? join(scope, streams, key) : NULL;
     }
-    GUID guid = name_guid(path);
+    // A folder that takes the place of a file has nothing of it.
+    GUID guid = name_guid(is_open_folder(object) ? join(scope, path, L"") : path);
     return join(scope, streams, guid_text(scope, &guid));
 }
 

@@ -2,7 +2,7 @@
 
 #include <stdlib.h>
 
-#include "text.h"
+#include "files.h"
 
 struct Block {
     Block *next;
@@ -23,7 +23,12 @@ bool scope_open(Scope *scope)
 {
     scope->blocks = NULL;
     scope->control = control_folder(scope);
-    return scope->control != NULL;
+    return scope->control != NULL && is_folder(scope->control);
+}
+
+Scope scope_within(const Scope *scope)
+{
+    return (Scope){.control = scope->control};
 }
 
 void scope_close(Scope *scope)

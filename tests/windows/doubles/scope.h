@@ -13,8 +13,10 @@ typedef struct Scope {
     const wchar_t *control; // the folder that WINLAYERS_DOUBLES names, starting with \\?\.
 } Scope;
 
-// False when the variable is not set.
+// False when the variable names no folder.
 bool scope_open(Scope *scope);
+// Another scope, for memory that is not to live as long.
+Scope scope_within(const Scope *scope);
 void scope_close(Scope *scope);
 
 // Zeroed memory, freed with the scope.

@@ -5,6 +5,8 @@ import json
 import os
 import stat
 import struct
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -102,8 +104,10 @@ def only_violation(doubles: Doubles) -> str:
 
 
 def test_nothing_works_without_a_control_folder(doubles: Doubles, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("WINLAYERS_DOUBLES")
     guid = (ctypes.c_ubyte * 16)()
+    monkeypatch.setenv("WINLAYERS_DOUBLES", str(doubles.control / "missing"))
+    assert doubles.hcs("NameToGuid", "x", byref(guid)) == UNEXPECTED
+    monkeypatch.delenv("WINLAYERS_DOUBLES")
     assert doubles.hcs("NameToGuid", "x", byref(guid)) == UNEXPECTED
     assert doubles.hcs("HcsDestroyLayer", "C:\\x") == UNEXPECTED
     assert not doubles.control.joinpath("calls.ndjson").exists()
@@ -178,6 +182,23 @@ def test_base_images_are_what_the_test_says(doubles: Doubles) -> None:
         assert ctypes.wstring_at(out.value) == expected
         ctypes.CDLL("ole32").CoTaskMemFree(out)
         (doubles.control / "base_images.json").write_text('{"Images":[{"Name":"ü"}]}', encoding="utf-8")
+
+
+def test_several_processes_share_the_control_folder(doubles: Doubles, home: Path) -> None:
+    code = """
+import sys
+from pathlib import Path
+from windows.doubles.api import Doubles
+doubles = Doubles(Path(sys.argv[1]), Path(sys.argv[2]))
+for number in range(20):
+    doubles.layer("CreateLayer", Path(sys.argv[3]) / str(number), None)
+"""
+    tests = Path(__file__).parents[2]
+    command = [sys.executable, "-c", code, os.environ["WINLAYERS_TEST_DOUBLES"], str(doubles.control), str(home)]
+    running = [subprocess.Popen(command, cwd=tests, stdin=subprocess.DEVNULL) for _ in range(2)]
+    assert [process.wait() for process in running] == [0, 0]
+    results = [call["hr"] for call in doubles.calls()]
+    assert sorted(results) == ["0x00000000"] * 20 + [f"0x{EXISTS:08x}"] * 20
 
 
 # Structs and arguments
@@ -280,10 +301,11 @@ def test_a_wrong_chain_is_refused(
 
 def test_a_chain_names_layers_and_is_whole(doubles: Doubles, home: Path, base: Path, imported: Path) -> None:
     (home / "folder").mkdir()
-    for parents in ([], [home / "folder"], [home / "missing"], [imported]):
+    sandbox = doubles.make_sandbox(home / "sandbox", [base])
+    for parents in ([], [home / "folder"], [home / "missing"], [imported], [sandbox, base]):
         assert doubles.layer("CreateSandboxLayer", home / "s", c_void_p(0), *doubles.chain(parents)) == INVALID
     assert doubles.layer("CreateSandboxLayer", home / "s", c_void_p(1), *doubles.chain([base])) == INVALID
-    assert len(doubles.violations()) == 5
+    assert len(doubles.violations()) == 6
     chain, count = doubles.chain([base])
     chain[0].flags = 0x80000000
     assert doubles.layer("CreateSandboxLayer", home / "s", c_void_p(0), chain, count) == OK
@@ -575,6 +597,29 @@ def test_a_sandbox_exports_what_changed(
     assert exported_file(out, "Windows.$wcidirs$") == FOLDER
     assert exported_file(out, "fresh\\inner\\f")[1].endswith(stream(DATA, b"fresh"))
     assert doubles.layer("ImportLayer", home / "again", str(out), *doubles.chain(parents)) == OK
+    assert read_tree(doubles.mount(home / "again", parents)) == read_tree(doubles.mount(path, parents))
+    assert doubles.violations() == []
+
+
+def test_what_changes_its_kind_and_what_is_made_again(
+    doubles: Doubles, home: Path, base: Path, imported: Path, tmp_path: Path
+) -> None:
+    parents = [imported, base]
+    path = doubles.make_sandbox(home / "s", parents)
+    volume = doubles.mount(path, parents)
+    (volume / "new" / "link").unlink()
+    (volume / "new").rmdir()
+    (volume / "new").write_bytes(b"a file now")
+    for file in (volume / "Windows").iterdir():
+        file.unlink()
+    (volume / "Windows").rmdir()
+    (volume / "Windows" / "B.DLL").mkdir(parents=True)
+    doubles.unmount(path)
+    out = doubles.export(path, tmp_path / "out", parents)
+    assert (out / "tombstones.txt").read_bytes() == b"\xef\xbb\xbfVersion 1.0\n\\Windows\\a.dll\n"
+    assert doubles.layer("ImportLayer", home / "again", str(out), *doubles.chain(parents)) == OK
+    shown = read_tree(doubles.mount(home / "again", parents))
+    assert shown == {"new": b"a file now", "Windows": None, "Windows\\B.DLL": None}
     assert doubles.violations() == []
 
 

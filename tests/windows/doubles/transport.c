@@ -102,9 +102,9 @@ static DWORD ignore_end(void *context, const StreamHeader *header)
     return 0;
 }
 
-static bool load_stored(Call *call, const wchar_t *path, Stored *stored)
+static bool load_stored(Call *call, Scope *scope, const wchar_t *path, Stored *stored)
 {
-    Buffer bytes = buffer(&call->scope);
+    Buffer bytes = buffer(scope);
     if (!read_file(path, &bytes))
         return fail_last(call);
     if (bytes.length < sizeof stored->attributes)
@@ -115,18 +115,26 @@ static bool load_stored(Call *call, const wchar_t *path, Stored *stored)
     return true;
 }
 
-static bool check_stored(Call *call, const wchar_t *path, bool folder)
+static bool check_content(Call *call, Scope *scope, const wchar_t *path, bool folder)
 {
     Stored stored;
-    if (!load_stored(call, path, &stored))
+    if (!load_stored(call, scope, path, &stored))
         return false;
     if (folder != ((stored.attributes & FILE_ATTRIBUTE_DIRECTORY) != 0))
         return malformed(call, path, folder ? "the attribute DIRECTORY" : "no attribute DIRECTORY");
-    StreamParser *parser = take(&call->scope, sizeof *parser);
+    StreamParser *parser = take(scope, sizeof *parser);
     parser->sink = (StreamSink){&folder, check_header, ignore_body, ignore_end};
     if (stream_feed(parser, stored.streams, stored.length) != 0)
         return malformed(call, path, "a well-formed backup stream");
     return stream_at_boundary(parser) || malformed(call, path, "a backup stream that is not cut short");
+}
+
+static bool check_stored(Call *call, const wchar_t *path, bool folder)
+{
+    Scope scope = scope_within(&call->scope);
+    bool good = check_content(call, &scope, path, folder);
+    scope_close(&scope);
+    return good;
 }
 
 static bool holds(const Listing *listing, const wchar_t *name, bool folder)
@@ -235,27 +243,45 @@ bool transport_check(Call *call, const wchar_t *source)
 
 // Reading
 
-static bool keep_stored(Call *call, const wchar_t *stored_file, const wchar_t *path)
+// A Win32 error or 0.
+static DWORD keep_streams(Scope *scope, const Stored *stored, HANDLE object)
+{
+    Keeper *keeper = take(scope, sizeof *keeper);
+    if (!keeper_open(keeper, scope, object, true))
+        return GetLastError();
+    keeper->kept.flags = KEPT_ATTRIBUTES;
+    keeper->kept.attributes = stored->attributes;
+    DWORD error = keeper_feed(keeper, stored->streams, stored->length);
+    return error == 0 && !kept_save(scope, keeper->place, &keeper->kept) ? GetLastError() : error;
+}
+
+static bool set_attributes(Call *call, const wchar_t *path, DWORD attributes)
+{
+    attributes &= FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM | FILE_ATTRIBUTE_ARCHIVE;
+    return SetFileAttributesW(path, attributes != 0 ? attributes : FILE_ATTRIBUTE_NORMAL) || fail_last(call);
+}
+
+static bool keep_content(Call *call, Scope *scope, const wchar_t *stored_file, const wchar_t *path)
 {
     Stored stored;
-    if (!load_stored(call, stored_file, &stored))
+    if (!load_stored(call, scope, stored_file, &stored))
         return false;
     HANDLE object = open_object(path, GENERIC_READ | GENERIC_WRITE);
     if (object == INVALID_HANDLE_VALUE)
         return fail_last(call);
-    Keeper *keeper = take(&call->scope, sizeof *keeper);
-    bool opened = keeper_open(keeper, &call->scope, object, true);
-    keeper->kept.flags = KEPT_ATTRIBUTES;
-    keeper->kept.attributes = stored.attributes;
-    DWORD error = opened ? keeper_feed(keeper, stored.streams, stored.length) : GetLastError();
-    bool saved = error == 0 && kept_save(&call->scope, keeper->place, &keeper->kept);
+    DWORD error = keep_streams(scope, &stored, object);
     CloseHandle(object);
-    enum { REAL = FILE_ATTRIBUTE_READONLY | FILE_ATTRIBUTE_HIDDEN | FILE_ATTRIBUTE_SYSTEM | FILE_ATTRIBUTE_ARCHIVE };
-    if (!saved)
+    if (error != 0)
         return fail(call, error);
-    copy_times(stored_file, path);
-    return SetFileAttributesW(path, (stored.attributes & REAL) != 0 ? stored.attributes & REAL : FILE_ATTRIBUTE_NORMAL) ||
-           fail_last(call);
+    return (copy_times(stored_file, path) || fail_last(call)) && set_attributes(call, path, stored.attributes);
+}
+
+static bool keep_stored(Call *call, const wchar_t *stored_file, const wchar_t *path)
+{
+    Scope scope = scope_within(&call->scope);
+    bool done = keep_content(call, &scope, stored_file, path);
+    scope_close(&scope);
+    return done;
 }
 
 static bool read_files(Call *call, const wchar_t *source, const wchar_t *target);
@@ -310,13 +336,13 @@ bool transport_read(Call *call, const wchar_t *source, const Layer *layer)
 
 static bool write_reading(Call *call, Reading *reading, HANDLE file, DWORD attributes)
 {
-    char *chunk = take(&call->scope, 65536);
+    char chunk[32768];
     DWORD length = sizeof attributes, written;
     memcpy(chunk, &attributes, sizeof attributes);
     do {
         if (!WriteFile(file, chunk, length, &written, NULL))
             return fail_last(call);
-        DWORD error = reading_next(reading, chunk, 65536, &length);
+        DWORD error = reading_next(reading, chunk, sizeof chunk, &length);
         if (error != 0)
             return fail(call, error);
     } while (length > 0);
@@ -329,9 +355,11 @@ bool transport_put(Call *call, const wchar_t *object, DWORD attributes, const wc
     if (source == INVALID_HANDLE_VALUE)
         return fail_last(call);
     HANDLE file = CreateFileW(target, GENERIC_WRITE, 0, NULL, CREATE_NEW, 0, NULL);
+    Scope scope = scope_within(&call->scope);
     Reading reading;
-    bool opened = file != INVALID_HANDLE_VALUE && reading_open(&reading, &call->scope, source, true);
+    bool opened = file != INVALID_HANDLE_VALUE && reading_open(&reading, &scope, source, true);
     bool done = opened ? write_reading(call, &reading, file, attributes) : fail_last(call);
+    scope_close(&scope);
     CloseHandle(source);
     if (file != INVALID_HANDLE_VALUE)
         CloseHandle(file);

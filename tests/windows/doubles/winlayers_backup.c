@@ -113,20 +113,22 @@ static DWORD error_on_demand(Scope *scope, const char *name)
     return plan.act != ACT_NORMALLY ? plan.value : 0;
 }
 
-static bool bad_arguments(const void *bytes, DWORD wanted, const DWORD *done, void *const *context)
+static bool bad_outputs(const DWORD *done, void *const *context)
 {
-    bool bad = (bytes == NULL && wanted > 0) || done == NULL || context == NULL;
-    return failed(bad ? ERROR_INVALID_PARAMETER : 0);
+    bool good = is_writable(done, sizeof *done) && is_writable(context, sizeof *context);
+    return failed(good ? 0 : ERROR_INVALID_PARAMETER);
 }
 
 BOOL WINAPI backup_read(HANDLE file, LPBYTE bytes, DWORD wanted, LPDWORD done, BOOL abort, BOOL with_security,
                         LPVOID *context)
 {
-    if (bad_arguments(bytes, abort ? 0 : wanted, done, context))
+    if (bad_outputs(done, context))
         return FALSE;
     *done = 0;
     if (abort)
         return finish(context, FOR_READING);
+    if (!is_writable(bytes, wanted))
+        return !failed(ERROR_INVALID_PARAMETER);
     Context *open = continue_or_open(context, FOR_READING, file, with_security);
     if (open == NULL || failed(error_on_demand(&open->scope, "BackupRead")))
         return FALSE;
@@ -137,11 +139,13 @@ BOOL WINAPI backup_read(HANDLE file, LPBYTE bytes, DWORD wanted, LPDWORD done, B
 BOOL WINAPI backup_write(HANDLE file, LPBYTE bytes, DWORD length, LPDWORD done, BOOL abort, BOOL with_security,
                          LPVOID *context)
 {
-    if (bad_arguments(bytes, abort ? 0 : length, done, context))
+    if (bad_outputs(done, context))
         return FALSE;
     *done = 0;
     if (abort)
         return finish(context, FOR_WRITING);
+    if (!is_readable(bytes, length))
+        return !failed(ERROR_INVALID_PARAMETER);
     Context *open = continue_or_open(context, FOR_WRITING, file, with_security);
     if (open == NULL || failed(error_on_demand(&open->scope, "BackupWrite")))
         return FALSE;
@@ -157,8 +161,10 @@ BOOL WINAPI backup_write(HANDLE file, LPBYTE bytes, DWORD length, LPDWORD done, 
 BOOL WINAPI backup_seek(HANDLE file, DWORD low, DWORD high, LPDWORD done_low, LPDWORD done_high, LPVOID *context)
 {
     DWORD flags;
-    if (done_low == NULL || done_high == NULL || context == NULL || !GetHandleInformation(file, &flags))
-        return !failed(ERROR_INVALID_PARAMETER);
+    if (bad_outputs(done_low, context) || bad_outputs(done_high, context))
+        return FALSE;
+    if (!GetHandleInformation(file, &flags))
+        return !failed(ERROR_INVALID_HANDLE);
     Context *open = context_of(context, FOR_READING);
     if (open == NULL)
         return !failed(ERROR_INVALID_PARAMETER);
