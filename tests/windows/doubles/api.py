@@ -4,6 +4,7 @@ import ctypes
 import json
 import struct
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from ctypes import byref, c_size_t, c_uint32, c_void_p, c_wchar_p
 from pathlib import Path
@@ -20,6 +21,11 @@ UNEXPECTED = 0x8000FFFF
 DATA, EA, SECURITY, ALTERNATE, REPARSE, OBJECT_ID, SPARSE_BLOCK = 1, 2, 3, 4, 8, 7, 9
 DIRECTORY, ARCHIVE = 0x10, 0x20
 
+# O:BAG:SYD: with an access list without entries, as BackupRead gives it of a file that has none.
+DESCRIPTOR = bytes.fromhex(
+    "0100048014000000240000000000000030000000010200000000000520000000200200000101000000000005120000000200080000000000"
+)
+
 
 class DriverInfo(ctypes.Structure):
     _fields_ = (("flavour", c_uint32), ("home", c_wchar_p))
@@ -33,6 +39,14 @@ def stream(kind: int, body: bytes = b"", name: str = "", attributes: int = 0) ->
     """Give one stream of a backup stream."""
     encoded = name.encode("utf-16-le")
     return struct.pack("<IIqI", kind, attributes, len(body), len(encoded)) + encoded + body
+
+
+FOLDER = (DIRECTORY, stream(SECURITY, DESCRIPTOR, attributes=2))
+
+
+def plain(data: bytes) -> tuple[int, bytes]:
+    """Give what a transport folder has of a simple file."""
+    return ARCHIVE, stream(SECURITY, DESCRIPTOR, attributes=2) + stream(DATA, data)
 
 
 def write_transport(
@@ -87,8 +101,17 @@ class Doubles:
         lines = [path.read_text("utf-8").splitlines() for path in folder.iterdir()] if folder.exists() else []
         return {path: state for state, path in lines}
 
+    def only_violation(self) -> str:
+        (line,) = self.violations()
+        return line
+
     def fail(self, *rules: str, file: str = "fail") -> None:
         (self.control / file).write_text("".join(f"{rule}\n" for rule in rules), encoding="utf-8")
+
+    def wait_for_a_rule(self) -> None:
+        """Wait until a call was counted by the rules of `fail`, so also one that hangs."""
+        while not (self.control / "fail.count").exists():
+            time.sleep(0.01)
 
     # Calls
 

@@ -155,8 +155,8 @@ static void note_descriptor(Call *call, Buffer *list, const LayerDescriptor *des
 {
     if (list->length > 1)
         append(list, ",", 1);
-    append_format(list, "{\"id\":\"%s\",\"flags\":%lu,\"path\":", utf8(&call->scope, guid_text(&call->scope, &descriptor->id)),
-                  (unsigned long)descriptor->flags);
+    const char *id = utf8(&call->scope, guid_text(&call->scope, &descriptor->id));
+    append_format(list, "{\"id\":\"%s\",\"flags\":%lu,\"path\":", id, (unsigned long)descriptor->flags);
     json_quote(list, utf8(&call->scope, path));
     append(list, "}", 1);
 }

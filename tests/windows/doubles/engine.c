@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "baseline.h"
+#include "difference.h"
 #include "kept.h"
 #include "transport.h"
 #include "view.h"
@@ -99,9 +101,9 @@ void engine_deactivate(Call *call, Layer *layer)
 
 static bool prepare_sandbox(Call *call, const Layer *layer, const Chain *chain)
 {
-    if (view_is_remembered(call, layer))
+    if (baseline_exists(call, layer))
         return true;
-    return view_lay_out(call, chain, layer->volume) && view_remember(call, layer);
+    return view_lay_out(call, chain, layer->volume) && baseline_save(call, layer);
 }
 
 static bool prepare_other(Call *call, const Layer *layer, const Chain *chain)
@@ -171,7 +173,7 @@ static bool is_exportable(Call *call, const Layer *layer)
 
 static void export_to(Call *call, const Layer *layer, const wchar_t *target)
 {
-    (layer->kind == KIND_SANDBOX ? view_export : transport_write)(call, layer, target);
+    (layer->kind == KIND_SANDBOX ? difference_export : transport_write)(call, layer, target);
 }
 
 void engine_export(Call *call, Layer *layer, const wchar_t *target, const Chain *chain, ExportRule rule)
@@ -197,7 +199,7 @@ void engine_copy(Call *call, Layer *source, Layer *target, const Chain *chain)
     const wchar_t *between = join(&call->scope, call->scope.control, L"copied");
     if (!make_folder(between))
         fail_last(call);
-    else if (view_export(call, source, between))
+    else if (difference_export(call, source, between))
         import_from(call, target, between, chain);
     remove_tree(&call->scope, between);
 }

@@ -98,6 +98,13 @@ wchar_t *join(Scope *scope, const wchar_t *folder, const wchar_t *name)
     return concat(scope, folder, L"\\", name, NULL);
 }
 
+const wchar_t *below(Scope *scope, const wchar_t *folder, const wchar_t *name)
+{
+    if (folder[0] == 0 || name[0] == 0)
+        return folder[0] == 0 ? name : folder;
+    return join(scope, folder, name);
+}
+
 wchar_t *full_path(Scope *scope, const wchar_t *path)
 {
     const wchar_t *prefix = wcsncmp(path, L"\\\\", 2) == 0 ? L"" : L"\\\\?\\";

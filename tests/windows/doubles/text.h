@@ -21,6 +21,8 @@ bool well_formed(const wchar_t *text, size_t units);
 // The last argument is NULL.
 wchar_t *concat(Scope *scope, const wchar_t *first, ...);
 wchar_t *join(Scope *scope, const wchar_t *folder, const wchar_t *name);
+// The same where either may be empty.
+const wchar_t *below(Scope *scope, const wchar_t *folder, const wchar_t *name);
 // Absolute, with \\?\ in front and none of \ at the end.
 wchar_t *full_path(Scope *scope, const wchar_t *path);
 // Without \\?\ in front.
