@@ -1,6 +1,5 @@
 #include "arguments.h"
 
-#include <string.h>
 
 #include "files.h"
 #include "guid.h"

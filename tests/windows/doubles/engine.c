@@ -1,6 +1,5 @@
 #include "engine.h"
 
-#include <string.h>
 
 #include "baseline.h"
 #include "difference.h"

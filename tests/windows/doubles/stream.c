@@ -46,7 +46,7 @@ static DWORD end_stream(StreamParser *parser)
 {
     parser->in_body = false;
     parser->raw_length = 0;
-    return parser->sink.end(parser->sink.context, &parser->header);
+    return parser->sink.end != NULL ? parser->sink.end(parser->sink.context, &parser->header) : 0;
 }
 
 static DWORD begin_body(StreamParser *parser)
@@ -92,7 +92,9 @@ static DWORD feed_body(StreamParser *parser, const char **bytes, size_t *length)
 {
     const StreamHeader *header = &parser->header;
     size_t taken = smaller(*length, (uint64_t)header->size - parser->offset);
-    DWORD error = parser->sink.body(parser->sink.context, header, parser->offset, *bytes, taken);
+    DWORD error = 0;
+    if (parser->sink.body != NULL)
+        error = parser->sink.body(parser->sink.context, header, parser->offset, *bytes, taken);
     parser->offset += taken;
     *bytes += taken;
     *length -= taken;

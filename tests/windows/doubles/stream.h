@@ -29,7 +29,7 @@ typedef struct StreamHeader {
 
 _Static_assert(offsetof(StreamHeader, size) == 8 && offsetof(StreamHeader, name_bytes) == 16, "as in WIN32_STREAM_ID");
 
-// Each returns 0 or the Win32 error that ends the parsing.
+// Each returns 0 or the Win32 error that ends the parsing; `body` and `end` may be NULL.
 typedef struct StreamSink {
     void *context;
     // The header with its name: `bytes` long.

@@ -13,18 +13,6 @@ static DWORD check_header(void *context, const StreamHeader *header, const void 
     return data && checked->folder ? ERROR_INVALID_DATA : 0;
 }
 
-static DWORD ignore_body(void *context, const StreamHeader *header, uint64_t offset, const void *bytes, size_t length)
-{
-    (void)context, (void)header, (void)offset, (void)bytes, (void)length;
-    return 0;
-}
-
-static DWORD ignore_end(void *context, const StreamHeader *header)
-{
-    (void)context, (void)header;
-    return 0;
-}
-
 static bool check_content(Call *call, Scope *scope, const wchar_t *path, bool folder)
 {
     Stored stored;
@@ -34,7 +22,7 @@ static bool check_content(Call *call, Scope *scope, const wchar_t *path, bool fo
         return malformed(call, path, folder ? "the attribute DIRECTORY" : "no attribute DIRECTORY");
     StreamParser *parser = take(scope, sizeof *parser);
     Checked checked = {.folder = folder};
-    parser->sink = (StreamSink){&checked, check_header, ignore_body, ignore_end};
+    parser->sink = (StreamSink){.context = &checked, .begin = check_header};
     if (stream_feed(parser, stored.streams, stored.length) != 0)
         return malformed(call, path, "a well-formed backup stream");
     return stream_at_boundary(parser) || malformed(call, path, "a backup stream that is not cut short");
