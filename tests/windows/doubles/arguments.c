@@ -1,6 +1,5 @@
 #include "arguments.h"
 
-
 #include "files.h"
 #include "guid.h"
 #include "json.h"

@@ -1,6 +1,5 @@
 #include "engine.h"
 
-
 #include "baseline.h"
 #include "difference.h"
 #include "kept.h"

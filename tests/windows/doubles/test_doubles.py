@@ -235,6 +235,22 @@ def test_a_chain_names_layers_and_is_whole(doubles: Doubles, home: Path, base: P
     assert doubles.layer("CreateSandboxLayer", home / "s", c_void_p(0), chain, count) == OK
 
 
+def test_a_layer_is_not_its_own_parent(doubles: Doubles, base: Path) -> None:
+    assert doubles.layer("ActivateLayer", base) == OK
+    assert doubles.layer("PrepareLayer", base, *doubles.chain([base])) == INVALID
+    assert "the layer itself" in doubles.only_violation()
+
+
+def test_a_layer_keeps_its_chain(doubles: Doubles, home: Path, base: Path, imported: Path, tmp_path: Path) -> None:
+    sandbox = doubles.make_sandbox(home / "s", [imported, base])
+    (tmp_path / "out").mkdir()
+    for path, wrong in ((sandbox, [base]), (imported, [])):
+        assert doubles.layer("ActivateLayer", path) == OK
+        assert doubles.layer("PrepareLayer", path, *doubles.chain(wrong)) == INVALID
+    assert doubles.layer("ExportLayer", sandbox, str(tmp_path / "out"), *doubles.chain([base])) == INVALID
+    assert len(doubles.violations()) == 3
+
+
 # States
 
 

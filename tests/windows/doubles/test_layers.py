@@ -326,7 +326,7 @@ def test_disks_are_handles(doubles: Doubles, home: Path) -> None:
         lambda data: data.replace('"Id": "', '"Id": "0'),
         lambda data: data.replace('"Id": "', '"Id": "{').replace('", "Path', '}", "Path'),
         lambda data: data.replace('"Path": "', '"More": 1, "Path": "'),
-        lambda data: data.replace('"Path": "', '"Path": "x", "Path": "'),
+        lambda data: data.replace('"Layers"', '"FilterType": "WCIFS", "FilterType": "WCIFS", "Layers"'),
         lambda data: data.replace('"Path": "', '"Cache": "Sometimes", "Path": "'),
         lambda data: data.replace('"Path": "', '"Cache": 1, "Path": "'),
         lambda data: json.dumps({"SchemaVersion": {"Major": 2, "Minor": 1}, "Layers": []}),
