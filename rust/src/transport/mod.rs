@@ -17,7 +17,7 @@ mod writer;
 
 pub use convert::{from_layer_tar, to_layer_tar};
 #[cfg(windows)]
-pub(crate) use names::check_component;
+pub(crate) use names::{Directory, ROOTS, Taken, Tree, check_component, check_name};
 pub use plain::{from_plain_tar, to_plain_tar};
 pub(crate) use plain::{from_plain_tar_below, to_plain_tar_below};
 pub use reader::{Content, TransportEntry, TransportReader};

@@ -54,7 +54,9 @@ pub(crate) fn check_name<'a>(name: &'a [u8], limits: &Limits) -> Result<&'a [u8]
 }
 
 /// A directory that was made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+///
+/// Directories are in the order in which they were made, those above first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Directory(u32);
 
 /// What a name leads to; of what is no directory the name as it was made.

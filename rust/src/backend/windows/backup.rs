@@ -263,7 +263,7 @@ pub fn write_file(path: &Path, stream: impl Read, directory: bool, limits: &Limi
     };
     if ended.is_err() && is_new {
         // The error that led here says more than one of the removal would.
-        let _ = Privileges::hold(&Privilege::WRITE).and_then(|_held| remove_object(object));
+        let _ = Privileges::hold(&Privilege::WRITE).and_then(|_held| remove_object(&object));
     }
     ended
 }

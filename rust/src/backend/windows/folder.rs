@@ -155,7 +155,7 @@ impl Folder {
     /// As [`Folder::open_read`].
     pub fn remove(&self, name: &[u8]) -> Result<()> {
         self.forget();
-        remove_object(self.open_existing(name, REMOVE_ACCESS, SHARE_ALL)?)
+        remove_object(&self.open_existing(name, REMOVE_ACCESS, SHARE_ALL)?)
     }
 
     /// Removes a folder and everything in it; links in it go, what they point to stays.
@@ -172,7 +172,8 @@ impl Folder {
                 let names = list_names(&object)?.into_iter();
                 above.push((object, names));
             } else {
-                remove_object(object)?;
+                remove_object(&object)?;
+                drop(object);
             }
             object = loop {
                 let Some((folder, names)) = above.last_mut() else { return Ok(()) };
@@ -182,7 +183,7 @@ impl Folder {
                     break at.open(REMOVE_ACCESS | FILE_LIST_DIRECTORY, SHARE_ALL, NO_OPTIONS)?;
                 }
                 let empty = above.pop().map(|(folder, _)| folder);
-                empty.map_or(Ok(()), remove_object)?;
+                empty.map_or(Ok(()), |folder| remove_object(&folder))?;
             };
         }
     }
@@ -481,8 +482,8 @@ fn file_new_name(
     if status.is_err() { Err(failed(status_error(status))) } else { Ok(()) }
 }
 
-/// Removes what is open, whether it is read-only or not, and closes it.
-pub(super) fn remove_object(object: Object) -> Result<()> {
+/// Removes what is open, whether it is read-only or not: it is gone when it is closed.
+pub(super) fn remove_object(object: &Object) -> Result<()> {
     let flags = FILE_DISPOSITION_FLAG_DELETE.0
         | FILE_DISPOSITION_FLAG_POSIX_SEMANTICS.0
         | FILE_DISPOSITION_FLAG_IGNORE_READONLY_ATTRIBUTE.0;

@@ -214,6 +214,16 @@ pub(super) fn settable(attributes: FileAttributes) -> FileAttributes {
     FileAttributes(attributes.0 & SETTABLE)
 }
 
+/// Those of the attributes that [`Object::set_basic_info`] does not set, and that no stream of a backup stream brings.
+pub(super) fn lost_attributes(attributes: FileAttributes) -> FileAttributes {
+    const BY_STREAMS: u32 = FileAttributes::DIRECTORY.0
+        | FileAttributes::NORMAL.0
+        | FileAttributes::SPARSE_FILE.0
+        | FileAttributes::REPARSE_POINT.0
+        | FileAttributes::EA.0;
+    FileAttributes(attributes.0 & !settable(attributes).0 & !BY_STREAMS)
+}
+
 /// The error of a call of the `windows` crate, with the number that the system gave.
 pub(super) fn win32_error(error: &windows::core::Error) -> io::Error {
     let code = WIN32_ERROR::from_error(error).map_or(error.code().0, |code| code.0.cast_signed());

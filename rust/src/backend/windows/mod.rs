@@ -4,6 +4,7 @@
 #![allow(unsafe_code)]
 
 pub mod backup;
+pub mod base_layer;
 pub mod folder;
 pub mod handle;
 pub mod privilege;
