@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod backup;
 mod backup_stream;
 mod convert;
 mod data;
@@ -18,6 +19,8 @@ mod store_files;
 mod store_view;
 mod tarsplit;
 mod values;
+#[cfg(all(windows, feature = "testing"))]
+mod windows_probe;
 mod writer;
 
 #[pymodule]
@@ -31,7 +34,10 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     writer::register(module)?;
     layer::register(module)?;
     backup_stream::register(module)?;
+    backup::register(module)?;
     tarsplit::register(module)?;
     store::register(module)?;
+    #[cfg(all(windows, feature = "testing"))]
+    windows_probe::register(module)?;
     Ok(())
 }

@@ -85,7 +85,7 @@ fn whiteout_target(member: &[u8]) -> Vec<u8> {
 }
 
 /// The backup stream of the entry that a reader stands at.
-pub(super) struct EntryStream<'a> {
+pub(crate) struct EntryStream<'a> {
     reader: &'a mut LayerReader,
     stream: BackupStream,
     state: ForwardState,

@@ -15,6 +15,8 @@ mod tombstones;
 pub mod wcidirs;
 mod writer;
 
+#[cfg(all(windows, feature = "testing"))]
+pub(crate) use convert::EntryStream;
 pub use convert::{from_layer_tar, to_layer_tar};
 #[cfg(windows)]
 pub(crate) use names::{Directory, ROOTS, Taken, Tree, check_component, check_name};

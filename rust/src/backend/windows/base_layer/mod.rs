@@ -44,7 +44,7 @@ const BOOT_FILES: [(&[u8], &[u8]); 4] = [
 ];
 
 /// Where the copy of a boot file is kept; `None` for other names.
-fn saved_copy_of(name: &[u8]) -> Option<&'static [u8]> {
+pub(super) fn saved_copy_of(name: &[u8]) -> Option<&'static [u8]> {
     let folded = fold_wtf8(name)?;
     BOOT_FILES.iter().find(|(boot, _)| fold_wtf8(boot).as_ref() == Some(&folded)).map(|(_, copy)| *copy)
 }
