@@ -5,7 +5,7 @@
 'S-1-5-32-544'
 """
 
-from winlayers import exceptions, tarsplit
+from winlayers import backup, exceptions, tarsplit
 from winlayers._native import (
     Ace,
     BackupStreamReader,
@@ -98,6 +98,7 @@ __all__ = [
     "StreamHeader",
     "UnsupportedOperationError",
     "WinLayersError",
+    "backup",
     "exceptions",
     "extract",
     "fold_name",

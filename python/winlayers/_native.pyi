@@ -497,6 +497,13 @@ class BackupStreamWriter:
         self, kind: type[BaseException] | None, _error: BaseException | None, _traceback: TracebackType | None
     ) -> None: ...
 
+# backup.rs
+
+def backup_read(path: str | os.PathLike[str]) -> LayerStream: ...
+def backup_write(
+    path: str | os.PathLike[str], stream: _Source, *, directory: bool = False, limits: Limits | None = None
+) -> None: ...
+
 # tarsplit.rs
 
 _Fields = tuple[int, int, int, int, list[tuple[str, bytes, str, int]], dict[str, int]]

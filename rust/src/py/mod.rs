@@ -2,6 +2,7 @@
 
 use pyo3::prelude::*;
 
+mod backup;
 mod backup_stream;
 mod convert;
 mod data;
@@ -21,6 +22,8 @@ mod tarsplit;
 #[cfg(feature = "testing")]
 mod testing;
 mod values;
+#[cfg(all(windows, feature = "testing"))]
+mod windows_probe;
 mod writer;
 
 #[pymodule]
@@ -34,10 +37,13 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     writer::register(module)?;
     layer::register(module)?;
     backup_stream::register(module)?;
+    backup::register(module)?;
     tarsplit::register(module)?;
     store::register(module)?;
     host::register(module)?;
     #[cfg(feature = "testing")]
     testing::register(module)?;
+    #[cfg(all(windows, feature = "testing"))]
+    windows_probe::register(module)?;
     Ok(())
 }

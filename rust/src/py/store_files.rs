@@ -166,7 +166,7 @@ impl Source {
     }
 }
 
-/// A binary file, read from front to end: the tar of a layer, or a file of it.
+/// A binary file, read from front to end: the tar of a layer, a file of it, or a backup stream.
 ///
 /// The GIL is released while it reads. It belongs to one thread at a time: a second use raises MisuseError("in_use").
 #[pyclass(frozen, module = "winlayers")]
@@ -180,7 +180,7 @@ impl LayerStream {
         LayerStream { slot: Slot::new(Source::Diff(stream)), closed: AtomicBool::new(false) }
     }
 
-    fn of_file(file: Box<dyn Read + Send>) -> Self {
+    pub fn of_file(file: Box<dyn Read + Send>) -> Self {
         LayerStream { slot: Slot::new(Source::File(file)), closed: AtomicBool::new(false) }
     }
 

@@ -195,7 +195,7 @@ pub fn restore(
         match fate {
             Fate::Leave => continue,
             Fate::Keep => {
-                limits.check(Limit::ReparsePoint, header.data_size())?;
+                limits.check(Limit::ReparsePoint, (restored.kept.len() as u64).saturating_add(header.data_size()))?;
                 restored.kept.extend_from_slice(&wire);
                 restored.kept.extend(reader.body(header.data_size())?);
                 continue;

@@ -9,7 +9,7 @@
 #![allow(unsafe_code)]
 
 pub mod backup;
-mod base_layer;
+pub mod base_layer;
 mod destroy;
 mod disk;
 mod export;
@@ -35,7 +35,7 @@ use crate::layer::Progress;
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
-use crate::store::{CHAIN, Driver, HcsApi, LayerId, OTHER_IDS, StoreOptions};
+use crate::store::{CHAIN, Driver, LayerId, OTHER_IDS, StoreOptions};
 use service::{Place, Service};
 use std::collections::HashMap;
 use std::io::{self, Read};

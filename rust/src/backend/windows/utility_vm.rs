@@ -74,7 +74,7 @@ fn copy(own: &Folder, parent: &Folder, name: &[u8], is_directory: bool) -> Resul
     } else {
         own.create_file(name, info.attributes, Security::Included)?
     };
-    let mut writer = BackupWriter::new(target, Security::Included);
+    let mut writer = BackupWriter::new(&target, Security::Included);
     let copied = io::copy(&mut BackupReader::new(source, Security::Included), &mut writer);
     copied.map_err(|e| Error::io("copy", Some(&parent.path().join(crate::error::display_name(name))), e))?;
     writer.finish()?;
