@@ -1,14 +1,23 @@
 #!/usr/bin/env bash
-# Build the wheel for Windows and run the Python tests in a Windows Python under Wine.
-# It checks the ABI and all logic that does not need NTFS; nothing here is a real Windows. Arguments go to pytest.
+# Run the Python tests in a Windows Python under Wine, in two parts:
+# 1. the wheel that is shipped, on a Windows without Containers: the codec, and the store on plain files;
+# 2. the same code with what only tests call, on a Windows whose Host Compute Service, BackupRead and BackupWrite are the
+#    doubles of tests/windows/doubles.
+# It checks the ABI and all logic that does not need NTFS; nothing here is a real Windows. Arguments go to pytest, of the
+# first part where they do not name tests/windows.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tools/windows/env.sh
 # shellcheck disable=SC2046 # a list of names
 tools/apt.sh wine64 $(tools/windows/cross.sh --packages)
 
-rm -rf target/windows-wheel
-tools/windows/cross.sh maturin build --quiet --release --locked --target x86_64-pc-windows-gnu --out target/windows-wheel
+build() {
+  rm -rf "$1"
+  tools/windows/cross.sh maturin build --quiet --release --locked --target x86_64-pc-windows-gnu --out "$1" "${@:2}"
+}
+build target/windows-wheel
+build target/windows-test-wheel --features python,testing,backup-double
+tests/windows/doubles/build.sh target/windows-doubles
 
 for_windows() {
   .venv/bin/pip install --quiet --no-compile --target "$site" --platform win_amd64 --python-version 3.13 \
@@ -21,12 +30,29 @@ if [ "$(cat "$site/.made-for" 2>/dev/null)" != "$wanted" ]; then
   for_windows --constraint requirements-dev.txt pytest hypothesis rich distlib colorama==0.4.6
   echo "$wanted" >"$site/.made-for"
 fi
-for_windows --no-deps --upgrade target/windows-wheel/*.whl
 
 # One at a time: all checkouts share the prefix, and its server is ended below.
 mkdir -p "$WINEPREFIX"
 exec 9>"$WINEPREFIX.lock"
 flock 9
-trap '"$WINESERVER" -k </dev/null >/dev/null 2>&1 || true' EXIT
+doubles=(vmcompute.dll computestorage.dll)
+system=$drive/windows/system32
+clean() {
+  "$WINESERVER" -k </dev/null >/dev/null 2>&1 || true
+  rm -f "${doubles[@]/#/$system/}"
+}
+trap clean EXIT
 tools/windows/prefix.sh 9>&-
-HYPOTHESIS_PROFILE=wine timeout 1200 tools/windows/winpy -m pytest -p no:cacheprovider "${@:-tests}" 9>&-
+rm -f "${doubles[@]/#/$system/}"
+
+run() {
+  for_windows --no-deps --upgrade "$1"/*.whl
+  HYPOTHESIS_PROFILE=wine timeout 1200 tools/windows/winpy -m pytest -p no:cacheprovider "${@:2}" 9>&-
+}
+if [[ "${*:-tests}" != tests/windows* ]]; then
+  WINLAYERS_BACKEND=portable run target/windows-wheel "${@:-tests}"
+fi
+if [[ $# -eq 0 || "$*" == tests/windows* ]]; then
+  cp "${doubles[@]/#/target/windows-doubles/}" "$system"
+  WINLAYERS_TEST_DOUBLES="Z:$root/target/windows-doubles" run target/windows-test-wheel "${@:-tests/windows}"
+fi

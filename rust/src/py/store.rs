@@ -57,8 +57,8 @@ fn _after_fork() {
 ///
 /// `home` is made where it is missing; what a killed process left there is finished or undone. `driver` is
 /// "windowsfilter" or "windowsdiff". `backend` is "portable", which works everywhere, or "hcs", the Host Compute Service,
-/// which only Windows has; None is the system's own, which on Windows is "hcs". `options` is a `StoreOptions`, or a
-/// mapping with its fields. Ids compare without case. A parent of "" is none, or the recorded one
+/// which only Windows has; None is what the environment variable WINLAYERS_BACKEND says, or else the system's own, which
+/// on Windows is "hcs". `options` is a `StoreOptions`, or a mapping with its fields. Ids compare without case. A parent of "" is none, or the recorded one
 /// of a layer that is there.
 ///
 /// Threads and processes may share a store; after a fork a child opens it for itself. A home that cannot be written
@@ -105,9 +105,8 @@ impl LayerStore {
         if let Some(store) = slot().get() {
             return Ok(store.clone());
         }
-        let store = py.detach(|| {
-            core::LayerStore::open_on(self.backend, &self.home, self.driver, self.options.clone())
-        })?;
+        let store =
+            py.detach(|| core::LayerStore::open_on(self.backend, &self.home, self.driver, self.options.clone()))?;
         *slot() = Own::new(store.clone());
         Ok(store)
     }
@@ -132,7 +131,8 @@ impl LayerStore {
     ) -> PyResult<Self> {
         let driver = Driver::from_name(driver)
             .ok_or_else(|| argument(format!("driver is \"windowsfilter\" or \"windowsdiff\", not {driver:?}")))?;
-        let backend = match backend {
+        let asked = std::env::var("WINLAYERS_BACKEND").ok().filter(|name| !name.is_empty());
+        let backend = match backend.or(asked.as_deref()) {
             None => BackendKind::default(),
             Some(name) => BackendKind::from_name(name)
                 .ok_or_else(|| argument(format!("backend is \"portable\" or \"hcs\", not {name:?}")))?,

@@ -352,9 +352,10 @@ pub(crate) fn escaped(path: &Path) -> String {
     let mut out = String::new();
     for &byte in path.as_os_str().as_encoded_bytes() {
         match byte {
-            b'?' | b'#' | b'%' => out.push_str(&format!("%{byte:02x}")),
-            b'\\' => out.push('/'),
-            _ => out.push(char::from(byte)),
+            b'\\' if cfg!(windows) => out.push('/'),
+            b'/' | b'.' | b'-' | b'_' | b':' => out.push(char::from(byte)),
+            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
+            _ => out.push_str(&format!("%{byte:02x}")),
         }
     }
     out

@@ -209,7 +209,9 @@ impl TransportWriter {
             self.root.remove_file(&path)?;
         }
         let file = self.root.create_file(&path)?;
-        self.with_attributes(name, file, info, stream)
+        // Without a record of the attributes go-winio takes this for granted.
+        let attributes = if info.attributes.0 == 0 { FileAttributes::DIRECTORY } else { info.attributes };
+        self.with_attributes(name, file, &BasicInfo { attributes, ..*info }, stream)
     }
 
     /// Attributes, then the backup stream as it is.

@@ -91,9 +91,15 @@ void engine_activate(Call *call, Layer *layer)
         layer_set_state(call, layer, STATE_ACTIVE);
 }
 
+// Also of a prepared layer: a caller whose UnprepareLayer failed lets go of it all the same.
 void engine_deactivate(Call *call, Layer *layer)
 {
-    if (is_layer(call, layer) && layer_require(call, layer, STATE_ACTIVE))
+    if (!is_layer(call, layer))
+        return;
+    bool prepared = layer_state(call, layer) == STATE_PREPARED;
+    if (prepared && layer->kind != KIND_SANDBOX && !remove_tree(&call->scope, layer->volume))
+        fail_last(call);
+    else if (prepared || layer_require(call, layer, STATE_ACTIVE))
         layer_set_state(call, layer, STATE_IDLE);
 }
 

@@ -278,7 +278,6 @@ WRONG_ORDERS = [
     ["ActivateLayer", "DestroyLayer"],
     ["ActivateLayer", "PrepareLayer", "PrepareLayer"],
     ["ActivateLayer", "PrepareLayer", "ActivateLayer"],
-    ["ActivateLayer", "PrepareLayer", "DeactivateLayer"],
     ["ActivateLayer", "PrepareLayer", "DestroyLayer"],
     ["ActivateLayer", "PrepareLayer", "ExportLayer"],
     ["ActivateLayer", "PrepareLayer", "ExpandSandboxSize"],

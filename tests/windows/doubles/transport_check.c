@@ -86,6 +86,12 @@ static bool check_files(Call *call, const wchar_t *folder)
     return true;
 }
 
+static bool check_root_metadata(Call *call, const wchar_t *root)
+{
+    const wchar_t *metadata = metadata_name(&call->scope, root);
+    return !exists(metadata) || check_stored(call, metadata, true);
+}
+
 static bool check_hives(Call *call, const wchar_t *folder)
 {
     Listing listing;
@@ -104,7 +110,8 @@ static bool check_top(Call *call, const wchar_t *source, const Listing *top)
         const wchar_t *name;
         bool folder;
     } known[] = {
-        {L"tombstones.txt", false}, {L"Files", true}, {L"Files.$wcidirs$", false}, {L"Hives", true}, {L"UtilityVM", true}};
+        {L"tombstones.txt", false}, {L"Files", true}, {L"Files.$wcidirs$", false},
+        {L"Hives", true}, {L"Hives.$wcidirs$", false}, {L"UtilityVM", true}};
     for (size_t i = 0; i < top->count; i++) {
         bool found = false;
         for (size_t j = 0; j < sizeof known / sizeof *known; j++)
@@ -121,11 +128,10 @@ bool transport_check(Call *call, const wchar_t *source)
     if (!list_folder(&call->scope, source, &top))
         return fail_last(call);
     const wchar_t *files = join(&call->scope, source, L"Files"), *hives = join(&call->scope, source, L"Hives");
-    const wchar_t *metadata = metadata_name(&call->scope, files);
     if (!check_top(call, source, &top) || !tombstones_check(call, source))
         return false;
     if (!is_folder(files))
         return malformed(call, files, "the folder Files");
-    return check_files(call, files) && (!exists(metadata) || check_stored(call, metadata, true)) &&
+    return check_files(call, files) && check_root_metadata(call, files) && check_root_metadata(call, hives) &&
            (!exists(hives) || check_hives(call, hives));
 }

@@ -19,4 +19,5 @@ def open_store(arguments: argparse.Namespace, *, make: bool = False) -> wl.Layer
         raise wl.StoreError(f"{home}: no store", code="no_store", hint="winlayers store init makes one")
     form = getattr(arguments, "format", None) or "layer"
     options = wl.StoreOptions(fsync=not getattr(arguments, "no_fsync", False), format=form)
-    return wl.LayerStore(home, getattr(arguments, "driver", None) or "windowsfilter", options=options)
+    driver = getattr(arguments, "driver", None) or "windowsfilter"
+    return wl.LayerStore(home, driver, getattr(arguments, "backend", None), options)

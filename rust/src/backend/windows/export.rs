@@ -243,7 +243,9 @@ fn base_layer_tar(layer: &Path, sink: impl Write, options: WriterOptions) -> Res
     let mut writer = LayerWriter::new(sink, options);
     while let Some(BaseLayerEntry { entry, stream }) = reader.next_entry()? {
         match stream {
-            Some(stream) => writer.add_entry_stream(&entry, BufReader::with_capacity(BUFFER, stream), Some(entry.size))?,
+            Some(stream) => {
+                writer.add_entry_stream(&entry, BufReader::with_capacity(BUFFER, stream), Some(entry.size))?
+            }
             None => {
                 let target = entry.link_name.as_deref().unwrap_or_default();
                 writer.add_hard_link(&entry.name, target, Some(&entry.basic_info))?;

@@ -3,8 +3,8 @@
 use crate::error::{Error, Result};
 use std::os::windows::ffi::OsStrExt;
 use std::path::Path;
-use windows::Win32::Storage::FileSystem::{GetVolumeInformationW, GetVolumePathNameW};
 use windows::Wdk::System::SystemInformation::{NtQuerySystemInformation, SYSTEM_INFORMATION_CLASS};
+use windows::Win32::Storage::FileSystem::{GetVolumeInformationW, GetVolumePathNameW};
 use windows::core::PCWSTR;
 
 /// The name of the file system that a folder is on: `NTFS`, `ReFS`, ...

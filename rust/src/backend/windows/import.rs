@@ -18,9 +18,7 @@ use crate::policy::Policy;
 use crate::store::LayerId;
 use crate::tar::{Source, from_io};
 use crate::tar_split::disassemble;
-use crate::transport::{
-    EntryStream, HardLink, HardLinks, TransportOptions, TransportWriter, whiteout_target,
-};
+use crate::transport::{EntryStream, HardLink, HardLinks, TransportOptions, TransportWriter, whiteout_target};
 use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
@@ -83,7 +81,8 @@ impl Hcs {
         let own = self.folder_for(id)?;
         let below = chain.iter().map(|id| Folder::open(&self.path(id))).collect::<Result<Vec<_>>>()?;
         let folder = staging.join("folder");
-        let options = TransportOptions { hard_links: HardLinks::Defer, limits: self.limits.clone(), ..Default::default() };
+        let options =
+            TransportOptions { hard_links: HardLinks::Defer, limits: self.limits.clone(), ..Default::default() };
         let mut writer = TransportWriter::new(Root::create(&folder)?, options)?;
         let mut utility = BaseLayerWriter::new(&own, self.base_layer());
         let mut hidden = Vec::new();
@@ -145,7 +144,8 @@ fn link(own: &Folder, below: &[Folder], name: &[u8], target: &[u8]) -> Result<()
                 }
                 return own.create_hard_link(name, folder, target);
             }
-            Err(Error::Io { source, .. }) if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(Error::Io { source, .. })
+                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
             Err(e) => return Err(e),
         }
     }
@@ -214,7 +214,11 @@ impl Read for Apart {
         if let Some(hasher) = &mut inner.hasher {
             hasher.update(&buf[..n]);
             let size = hasher.size();
-            inner.limits.check(Limit::TotalBytes, size).and_then(|()| inner.progress.at(size)).map_err(io::Error::other)?;
+            inner
+                .limits
+                .check(Limit::TotalBytes, size)
+                .and_then(|()| inner.progress.at(size))
+                .map_err(io::Error::other)?;
         }
         // Where the thread ended early, `finish` tells why.
         if inner.sender.as_mut().is_some_and(|sender| sender.write_all(&buf[..n]).is_err()) {

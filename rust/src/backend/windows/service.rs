@@ -77,7 +77,7 @@ impl Service {
         let call = move || {
             let layers = chain.raw();
             // SAFETY: as in `create_layer`; the chain has as many elements as it says.
-            unsafe { (function(&info.raw(), pointer(&id), 0, layers.as_ptr(), length(&layers)), ()) }
+            unsafe { (function(&info.raw(), pointer(&id), 0, layers.as_ptr(), layers.len()), ()) }
         };
         self.call("CreateSandboxLayer", Some(layer), &[], call)
     }
@@ -95,7 +95,8 @@ impl Service {
             let function = sys::HCS_DESTROY_LAYER.get()?;
             let path = wide(layer.path());
             // SAFETY: as in `create_layer`.
-            return self.call("HcsDestroyLayer", Some(layer), TRANSFER, move || unsafe { (function(pointer(&path)), ()) });
+            return self
+                .call("HcsDestroyLayer", Some(layer), TRANSFER, move || unsafe { (function(pointer(&path)), ()) });
         }
         self.on_layer(&sys::DESTROY_LAYER, layer, TRANSFER)
     }
@@ -120,9 +121,8 @@ impl Service {
             let (path, folder) = (wide(layer.path()), wide(folder));
             let (data, options) = (wide(self.layer_data(chain)?), wide(options));
             // SAFETY: as in `create_layer`.
-            let call = move || unsafe {
-                (function(pointer(&path), pointer(&folder), pointer(&data), pointer(&options)), ())
-            };
+            let call =
+                move || unsafe { (function(pointer(&path), pointer(&folder), pointer(&data), pointer(&options)), ()) };
             return self.call("HcsExportLayer", Some(layer), TRANSFER, call);
         }
         self.with_folder(&sys::EXPORT_LAYER, layer, folder, chain)
@@ -143,7 +143,7 @@ impl Service {
             let _one = PREPARING.lock().unwrap_or_else(PoisonError::into_inner);
             let layers = chain.raw();
             // SAFETY: as in `create_sandbox_layer`.
-            unsafe { (function(&info.raw(), pointer(&id), layers.as_ptr(), length(&layers)), ()) }
+            unsafe { (function(&info.raw(), pointer(&id), layers.as_ptr(), layers.len()), ()) }
         };
         self.call("PrepareLayer", Some(layer), &[], call)
     }
@@ -279,13 +279,19 @@ impl Service {
         self.call(function.name(), Some(layer), privileges, call)
     }
 
-    fn with_folder(&self, function: &'static sys::FolderFunction, layer: &Place, folder: &Path, chain: &[PathBuf]) -> Result<()> {
+    fn with_folder(
+        &self,
+        function: &'static sys::FolderFunction,
+        layer: &Place,
+        folder: &Path,
+        chain: &[PathBuf],
+    ) -> Result<()> {
         let (call, chain) = (function.get()?, self.chain(chain)?);
         let (info, id, folder) = (Info::new(self.flavour, &layer.home), wide(&layer.id), wide(folder));
         let call = move || {
             let layers = chain.raw();
             // SAFETY: as in `create_sandbox_layer`.
-            unsafe { (call(&info.raw(), pointer(&id), pointer(&folder), layers.as_ptr(), length(&layers)), ()) }
+            unsafe { (call(&info.raw(), pointer(&id), pointer(&folder), layers.as_ptr(), layers.len()), ()) }
         };
         self.call(function.name(), Some(layer), TRANSFER, call)
     }
@@ -299,7 +305,7 @@ impl Service {
         call: impl FnOnce() -> (HRESULT, T) + Send + 'static,
     ) -> Result<T> {
         let with_privileges = move || {
-            let _held = Privileges::hold(privileges)?;
+            let _held = if privileges.is_empty() { None } else { Some(Privileges::hold(privileges)?) };
             Ok(call())
         };
         let (told, value) = match self.timeout {
@@ -357,10 +363,6 @@ impl Chain {
     fn raw(&self) -> Vec<LayerDescriptor> {
         self.0.iter().map(|(id, path)| LayerDescriptor { id: *id, flags: 0, path: pointer(path) }).collect()
     }
-}
-
-fn length(layers: &[LayerDescriptor]) -> u32 {
-    u32::try_from(layers.len()).expect("a chain is shorter than the list of all layers of a disk")
 }
 
 /// UTF-16 with a NUL behind it.

@@ -43,7 +43,7 @@ const _: () = {
 type Info = *const DriverInfo;
 type Chain = *const LayerDescriptor;
 /// `ImportLayer` and `ExportLayer`.
-pub(super) type FolderFunction = Function<unsafe extern "system" fn(Info, PCWSTR, PCWSTR, Chain, u32) -> HRESULT>;
+pub(super) type FolderFunction = Function<unsafe extern "system" fn(Info, PCWSTR, PCWSTR, Chain, usize) -> HRESULT>;
 
 /// A function of a DLL.
 pub(super) struct Function<F> {
@@ -104,11 +104,6 @@ impl<F: Copy> Function<F> {
     }
 }
 
-/// Whether a DLL of the system is there.
-pub(super) fn has_library(dll: &str) -> bool {
-    library(dll).is_some()
-}
-
 fn library(dll: &str) -> Option<HMODULE> {
     // SAFETY: the name is a string of our own. Only the system's folder is searched, so nobody slips in a DLL of the
     // same name; it is never unloaded.
@@ -128,23 +123,23 @@ macro_rules! functions {
 
 functions! { VMCOMPUTE:
     ACTIVATE_LAYER = ActivateLayer(info: Info, id: PCWSTR);
-    COPY_LAYER = CopyLayer(info: Info, source: PCWSTR, destination: PCWSTR, chain: Chain, length: u32);
+    COPY_LAYER = CopyLayer(info: Info, source: PCWSTR, destination: PCWSTR, chain: Chain, length: usize);
     CREATE_LAYER = CreateLayer(info: Info, id: PCWSTR, parent: PCWSTR);
     /// `parent` is 0 always.
-    CREATE_SANDBOX_LAYER = CreateSandboxLayer(info: Info, id: PCWSTR, parent: usize, chain: Chain, length: u32);
+    CREATE_SANDBOX_LAYER = CreateSandboxLayer(info: Info, id: PCWSTR, parent: usize, chain: Chain, length: usize);
     DEACTIVATE_LAYER = DeactivateLayer(info: Info, id: PCWSTR);
     DESTROY_LAYER = DestroyLayer(info: Info, id: PCWSTR);
     EXPAND_SANDBOX_SIZE = ExpandSandboxSize(info: Info, id: PCWSTR, size: u64);
-    EXPORT_LAYER = ExportLayer(info: Info, id: PCWSTR, path: PCWSTR, chain: Chain, length: u32);
+    EXPORT_LAYER = ExportLayer(info: Info, id: PCWSTR, path: PCWSTR, chain: Chain, length: usize);
     /// What it gives is freed with `CoTaskMemFree`.
     GET_BASE_IMAGES = GetBaseImages(images: *mut PWSTR);
     /// First without a buffer, which gives the length with its NUL; 0 is no path.
     GET_LAYER_MOUNT_PATH = GetLayerMountPath(info: Info, id: PCWSTR, length: *mut usize, buffer: PWSTR);
     GRANT_VM_ACCESS = GrantVmAccess(vm: PCWSTR, path: PCWSTR);
-    IMPORT_LAYER = ImportLayer(info: Info, id: PCWSTR, path: PCWSTR, chain: Chain, length: u32);
+    IMPORT_LAYER = ImportLayer(info: Info, id: PCWSTR, path: PCWSTR, chain: Chain, length: usize);
     LAYER_EXISTS = LayerExists(info: Info, id: PCWSTR, exists: *mut u32);
     NAME_TO_GUID = NameToGuid(name: PCWSTR, guid: *mut GUID);
-    PREPARE_LAYER = PrepareLayer(info: Info, id: PCWSTR, chain: Chain, length: u32);
+    PREPARE_LAYER = PrepareLayer(info: Info, id: PCWSTR, chain: Chain, length: usize);
     PROCESS_BASE_IMAGE = ProcessBaseImage(path: PCWSTR);
     PROCESS_UTILITY_IMAGE = ProcessUtilityImage(path: PCWSTR);
     UNPREPARE_LAYER = UnprepareLayer(info: Info, id: PCWSTR);

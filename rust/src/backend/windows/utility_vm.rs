@@ -4,8 +4,8 @@ use super::backup::{BackupReader, BackupWriter};
 use super::base_layer::saved_copy_of;
 use super::folder::{Folder, Security};
 use crate::error::{Error, Result};
-use crate::nt::name::fold_wtf8;
 use crate::nt::BasicInfo;
+use crate::nt::name::fold_wtf8;
 use std::collections::HashSet;
 use std::io;
 
