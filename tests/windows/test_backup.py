@@ -139,20 +139,20 @@ def test_a_path_longer_than_win32_allows(folder: Path) -> None:
 
 
 MALFORMED = {
-    "header_cut": SIMPLE + b"\x04\0\0\0",
-    "data_cut": SIMPLE[:-1],
-    "name_cut": SIMPLE + stream(ALTERNATE, b"", ":s:$DATA")[:-1],
-    "odd_name": SIMPLE + struct.pack("<IIqI", ALTERNATE, 0, 0, 3) + b"abc",
-    "negative_size": SIMPLE + struct.pack("<IIqI", ALTERNATE, 0, -1, 0),
-    "block_without_offset": SECURE + stream(DATA, attributes=8) + stream(SPARSE_BLOCK, b"1234567"),
+    "header_cut": b"\x04\0\0\0",
+    "data_cut": stream(OBJECT_ID, bytes(64))[:-1],
+    "name_cut": stream(ALTERNATE, b"", ":s:$DATA")[:-1],
+    "odd_name": struct.pack("<IIqI", ALTERNATE, 0, 0, 3) + b"abc",
+    "negative_size": struct.pack("<IIqI", ALTERNATE, 0, -1, 0),
+    "block_without_offset": stream(SPARSE_BLOCK, b"1234567"),
 }
 
 
-@pytest.mark.parametrize("streams", MALFORMED.values(), ids=MALFORMED.keys())
+@pytest.mark.parametrize("wrong", MALFORMED.values(), ids=MALFORMED.keys())
 @pytest.mark.parametrize("directory", [False, True])
-def test_a_malformed_stream_leaves_nothing(folder: Path, streams: bytes, directory: bool) -> None:
+def test_a_malformed_stream_leaves_nothing(folder: Path, wrong: bytes, directory: bool) -> None:
     with pytest.raises(wl.FormatError) as raised:
-        wl.backup.write(folder / "f", streams, directory=directory)
+        wl.backup.write(folder / "f", (SECURE if directory else SIMPLE) + wrong, directory=directory)
     assert raised.value.code == "bad_backup_stream"
     assert names(folder) == []
 
@@ -236,9 +236,9 @@ def test_what_is_missing(folder: Path) -> None:
     assert winerror(raised.value) == 2
     with pytest.raises(FileNotFoundError):
         wl.backup.write(folder / "none" / "f", SIMPLE)
-    for name in ("f:stream", "a:b"):
-        with pytest.raises(wl.RefusedError):
-            wl.backup.read(folder / name)
+    with pytest.raises(wl.RefusedError) as refused:
+        wl.backup.read(f"{folder}\\file:stream")
+    assert refused.value.code == "name_colon"
 
 
 def test_answers_of_the_system_come_with_the_path(folder: Path, state: Path) -> None:
@@ -250,7 +250,7 @@ def test_answers_of_the_system_come_with_the_path(folder: Path, state: Path) -> 
     assert str(raised.value.filename).endswith("f")
     for call in (1, 2):
         (state / "backup_fail").write_text(f"BackupWrite {call} 112\n")
-        with pytest.raises(OSError, match="write the backup stream") as full:
+        with pytest.raises(OSError, match="112") as full:
             wl.backup.write(folder / "full", SIMPLE)
         assert winerror(full.value) == 112
         assert names(folder) == ["f"]
@@ -294,22 +294,41 @@ def test_without_privilege_nothing_is_read_or_written(folder: Path, lacking: str
     assert names(folder) == ["f"]
 
 
+# What does not come back as it was, by the code or the number of the error.
+OUTCOMES = {
+    "bad_backup_stream": [
+        f"stream-{what}[0]" for what in ("cut-data", "cut-header", "cut-name", "name-odd", "negative-size")
+    ],
+    "name_colon": [
+        *(f"ads-name-{what}[0]" for what in ("empty", "no-colon", "nul", "other-type", "plain")),
+        "stream-name-on-data[0]",
+    ],
+    "link_escapes": ["streams-ignored[0]"],
+    # The double refuses a second DATA, and the id 0.
+    "13": ["stream-two-data[0]", "stream-unknown-zero[0]"],
+    # Wine, that a folder has data.
+    "6": ["dir-with-data[0]"],
+    # Blocks that overlap are read as they are in the end.
+    "differs": ["sparse-overlap[0]"],
+}
+
+
 def test_what_go_winio_was_given(vectors: Path, tmp_path: Path) -> None:
     """Every stream that its vectors hold is written and read back, or refused, and then leaves nothing."""
     outcomes: dict[str, list[str]] = {}
     for number, spec in enumerate(sorted((vectors / "go-winio").glob("*/spec.json"))):
-        for index, entry in enumerate(json.loads(spec.read_text(encoding="utf-8"))["entries"]):
+        for index, entry in enumerate(json.loads(spec.read_text(encoding="utf-8")).get("entries", [])):
             if "backup_stream_zlib" in entry:
                 streams = zlib.decompress(base64.b64decode(entry["backup_stream_zlib"]))
             elif "backup_stream" in entry:
                 streams = base64.b64decode(entry["backup_stream"])
             else:
                 continue
+            if not streams:
+                continue  # nothing is kept, and the double gives what it gives of any file
             outcome = round_trip(tmp_path / f"v{number}-{index}", streams, entry["basicinfo"]["attributes"])
             outcomes.setdefault(outcome, []).append(f"{spec.parent.name}[{index}]")
-    for outcome, cases in outcomes.items():
-        print(outcome, len(cases), *cases)
-    assert len(outcomes.pop("same")) > 100
+    assert len(outcomes.pop("same")) > 150
     assert outcomes == OUTCOMES
 
 
@@ -321,6 +340,3 @@ def round_trip(path: Path, streams: bytes, attributes: int) -> str:
         assert names(path) == []
         return error.code if isinstance(error, wl.WinLayersError) else str(winerror(error))
     return "same" if read(path / "f") == streams else "differs"
-
-
-OUTCOMES: dict[str, list[str]] = {}

@@ -57,7 +57,9 @@ def read(folder: Path, hives: bool = False) -> dict[str, tuple[Any, ...]]:
     for item in wl.LayerReader(native._base_layer_to_tar(folder, hives)):
         info = item.basic_info
         data = item.read() if item.kind == "file" else None
-        found[item.name] = (item.kind, info.attributes.value, info.last_write_time, data, item.link_name)
+        # Wine says of every file that it is to be archived.
+        attributes = info.attributes.value & ~ARCHIVE
+        found[item.name] = (item.kind, attributes, info.last_write_time, data, item.link_name)
     return found
 
 
@@ -82,7 +84,7 @@ def test_a_layer_round_trips(folder: Path) -> None:
     found = read(folder)
     for item, data in entries:
         info = item.basic_info
-        attributes = info.attributes.value
+        attributes = info.attributes.value & ~ARCHIVE
         assert found[item.name][:4] == (item.kind, attributes, info.last_write_time, data), item.name
     assert list(found) == [
         "Files",
@@ -114,7 +116,8 @@ def test_what_the_streams_hold_comes_back(folder: Path) -> None:
     write(folder, entries)
     for item in wl.LayerReader(native._base_layer_to_tar(folder, False)):
         original = next(original for original, _ in entries if original.name == item.name)
-        assert item.security_descriptor == DESCRIPTOR
+        if item.kind != "junction":  # its reparse point comes later, and the double forgets what was there
+            assert item.security_descriptor == DESCRIPTOR
         assert item.reparse_point == original.reparse_point
         assert item.extended_attributes == original.extended_attributes
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use pyo3::exceptions::PyOSError;
+use pyo3::exceptions::{PyOSError, PyPermissionError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict};
 
@@ -122,6 +122,12 @@ fn io_error(
     };
     // A str, as Python's own functions give, not a pathlib.Path.
     let path = path.map(std::path::PathBuf::into_os_string);
+    if cfg!(windows) && source.raw_os_error() == Some(ERROR_PRIVILEGE_NOT_HELD) {
+        // Python would call it an invalid argument; which privilege it is, only the operation says.
+        let error = PyPermissionError::new_err((0, format!("cannot {operation}: {text}"), path, number));
+        error.value(py).setattr("errno", EACCES)?;
+        return Ok(error);
+    }
     Ok(match path {
         // On Windows the number is the system's own, and Python finds the errno for it.
         _ if cfg!(windows) && source.raw_os_error().is_some() => PyOSError::new_err((0, text, path, number)),
@@ -129,6 +135,10 @@ fn io_error(
         None => PyOSError::new_err((number, text)),
     })
 }
+
+/// The number that Windows gives for a privilege that a process cannot turn on.
+const ERROR_PRIVILEGE_NOT_HELD: i32 = 1314;
+const EACCES: i32 = 13;
 
 /// The errno of an error that the standard library made itself; the numbers are the same on all systems.
 fn errno_of(kind: io::ErrorKind) -> Option<i32> {

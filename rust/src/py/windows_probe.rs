@@ -94,6 +94,9 @@ fn _base_layer_from_tar(
     })?)
 }
 
+/// Attributes, last write, size, links, identity.
+type Told = (u32, i64, u64, u32, (u64, [u8; 16]));
+
 /// A folder that nothing leaves, by names as NT has them.
 #[pyclass(frozen, name = "_Folder")]
 struct Folder(folder::Folder);
@@ -139,8 +142,7 @@ impl Folder {
         Ok(self.0.list(&name)?.iter().map(|name| PyBytes::new(py, name).unbind()).collect())
     }
 
-    /// Attributes, last write, size, links, identity.
-    fn info(&self, name: Vec<u8>) -> Result<(u32, i64, u64, u32, (u64, [u8; 16]))> {
+    fn info(&self, name: Vec<u8>) -> Result<Told> {
         let (info, id) = (self.0.info(&name)?, self.0.id(&name)?);
         let written = info.basic.last_write_time.unwrap_or(FileTime(0)).0;
         Ok((info.basic.attributes.0, written, info.size, info.links, (id.volume, id.file)))

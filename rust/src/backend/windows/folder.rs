@@ -8,7 +8,6 @@
 
 use super::handle::{FileId, Info, Object, settable, size_of_u32, status_error, win32_error};
 use crate::error::{Error, Result, Rule, display_name};
-use crate::layer_tar::whiteout::base_name;
 use crate::nt::name::{utf16_from_wtf8, wtf8_from_utf16};
 use crate::nt::{BasicInfo, FileAttributes};
 use crate::transport::check_component;
@@ -142,7 +141,7 @@ impl Folder {
     /// [`Rule::TargetExists`]; else as [`Folder::open_read`].
     pub fn rename_new(&self, from: &[u8], to: &[u8]) -> Result<()> {
         self.forget();
-        let file = self.open_existing(from, DELETE | FILE_READ_ATTRIBUTES | SYNCHRONIZE, SHARE_ALL)?;
+        let file = self.open_inside(from, DELETE | FILE_READ_ATTRIBUTES | SYNCHRONIZE, SHARE_ALL)?;
         let target = self.parent(to)?;
         let renamed = file_new_name(&file, &target.at(self, to)?, nt::FileRenameInformation, "rename");
         self.forget();
@@ -155,7 +154,7 @@ impl Folder {
     /// As [`Folder::open_read`].
     pub fn remove(&self, name: &[u8]) -> Result<()> {
         self.forget();
-        remove_object(&self.open_existing(name, REMOVE_ACCESS, SHARE_ALL)?)
+        remove_object(&self.open_inside(name, REMOVE_ACCESS, SHARE_ALL)?)
     }
 
     /// Removes a folder and everything in it; links in it go, what they point to stays.
@@ -165,7 +164,7 @@ impl Folder {
     pub fn remove_tree(&self, name: &[u8]) -> Result<()> {
         self.forget();
         let mut above: Vec<(Object, std::vec::IntoIter<Vec<u8>>)> = Vec::new();
-        let mut object = self.open_existing(name, REMOVE_ACCESS | FILE_LIST_DIRECTORY, SHARE_ALL)?;
+        let mut object = self.open_inside(name, REMOVE_ACCESS | FILE_LIST_DIRECTORY, SHARE_ALL)?;
         loop {
             let info = object.info()?;
             if info.is_directory() && !info.is_link() {
@@ -245,27 +244,29 @@ impl Folder {
             .map_err(|e| created("create", &at.path, e))
     }
 
+    /// Opens what is there; the empty name is the folder itself.
     fn open_existing(&self, name: &[u8], access: FILE_ACCESS_RIGHTS, share: FILE_SHARE_MODE) -> Result<Object> {
         if name.is_empty() {
             let path = self.path().to_owned();
             return At { parent: &self.root, component: Vec::new(), path }.open(access, share, NO_OPTIONS);
         }
+        self.open_inside(name, access, share)
+    }
+
+    fn open_inside(&self, name: &[u8], access: FILE_ACCESS_RIGHTS, share: FILE_SHARE_MODE) -> Result<Object> {
         let parent = self.parent(name)?;
         parent.at(self, name)?.open(access, share, NO_OPTIONS)
     }
 
     /// The open folder that a name is in.
     fn parent(&self, name: &[u8]) -> Result<Parent> {
-        let component = base_name(name);
+        let (above, component) = split(name);
         check_component(component)?;
-        let above = &name[..name.len() - component.len()];
-        Ok(Parent(self.folder(above.strip_suffix(b"/").unwrap_or(above))?))
+        Ok(Parent(above.map_or_else(|| Ok(Arc::clone(&self.root)), |above| self.folder(above))?))
     }
 
     fn folder(&self, name: &[u8]) -> Result<Arc<Object>> {
-        if name.is_empty() {
-            return Ok(Arc::clone(&self.root));
-        }
+        check_component(split(name).1)?;
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         while open.last().is_some_and(|(known, _)| !is_or_is_below(name, known)) {
             open.pop();
@@ -321,7 +322,7 @@ struct Parent(Arc<Object>);
 
 impl Parent {
     fn at(&self, folder: &Folder, name: &[u8]) -> Result<At<'_>> {
-        Ok(At { parent: &self.0, component: base_name(name).to_vec(), path: folder.full_path(name) })
+        Ok(At { parent: &self.0, component: split(name).1.to_vec(), path: folder.full_path(name) })
     }
 }
 
@@ -564,6 +565,14 @@ fn component_path(name: &[u8]) -> PathBuf {
     let units = utf16_from_wtf8(name).unwrap_or_else(|| display_name(name).encode_utf16().collect());
     let units: Vec<u16> = units.into_iter().map(|unit| if unit == 0x2f { 0x5c } else { unit }).collect();
     PathBuf::from(std::ffi::OsString::from_wide(&units))
+}
+
+/// The folder of a name, unless it is in the topmost one, and its last component.
+fn split(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
+    match name.iter().rposition(|&byte| byte == b'/') {
+        Some(at) => (Some(&name[..at]), &name[at + 1..]),
+        None => (None, name),
+    }
 }
 
 fn is_or_is_below(name: &[u8], folder: &[u8]) -> bool {
