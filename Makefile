@@ -44,7 +44,7 @@ fuzz: .venv/.ready ## Run every fuzz target for FUZZ_SECONDS (60), two at a time
 	tools/fuzz.sh $(FUZZ_SECONDS) $(ONLY)
 
 wheels: .venv/.ready ## Build and check the wheels (Linux, Windows) and the source distribution in dist/
-	tools/wheels.sh
+	tools/wheels.sh $(WHEELS)
 
 docs: .venv/.native ## Build the API pages of both languages into target/doc and target/pydoc
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

@@ -160,9 +160,10 @@ def check(folder: Path) -> int:
     bad = False
     for wheel in wheels:
         print(f"{wheel.name}: {wheel.stat().st_size:,} bytes", flush=True)
-        faults = faults_of_content(wheel) + faults_of_tag(wheel) + faults_of_libraries(wheel) + faults_of_abi(wheel)
+        faults = faults_of_content(wheel)
+        faults = faults or faults_of_tag(wheel) + faults_of_libraries(wheel) + faults_of_abi(wheel)
         if runs_here(wheel) and not faults:
-            faults += try_it(wheel)
+            faults = try_it(wheel)
         for fault in faults:
             print(f"  FAULT: {fault}")
         bad = bad or bool(faults)

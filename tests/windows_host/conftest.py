@@ -23,9 +23,14 @@ HERE = Path(__file__).parent
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Skip what this host cannot do."""
+    """Skip what this host cannot do; with WINLAYERS_HOST=required that is an error."""
     ours = [item for item in items if item.path.is_relative_to(HERE)]
     reason = why_not_here() if ours else None
+    if ours and os.environ.get("WINLAYERS_HOST") == "required":
+        if reason is not None:
+            raise pytest.UsageError(reason)
+        if image() is None:
+            raise pytest.UsageError("needs WINLAYERS_NANOSERVER")
     no_image = "needs WINLAYERS_NANOSERVER: an archive of the image, as docker save writes it"
     for item in ours:
         if reason is not None:
