@@ -43,8 +43,8 @@ lint: .venv/.native ## Check format, lints, types, licences, and the core for Wi
 fuzz: .venv/.ready ## Run every fuzz target for FUZZ_SECONDS (60), two at a time (ONLY=name for one)
 	tools/fuzz.sh $(FUZZ_SECONDS) $(ONLY)
 
-wheels: .venv/.ready ## Build the wheel of this system and the source distribution into dist/
-	maturin build --release --locked --sdist --out dist --target-dir target/py
+wheels: .venv/.ready ## Build and check the wheels (Linux, Windows) and the source distribution in dist/
+	tools/wheels.sh $(WHEELS)
 
 docs: .venv/.native ## Build the API pages of both languages into target/doc and target/pydoc
 	RUSTDOCFLAGS='-D warnings' cargo doc --locked --no-deps

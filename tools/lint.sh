@@ -19,6 +19,13 @@ check ruff format --check
 check mypy
 check stubtest winlayers._native --allowlist tools/stubtest-allow.txt
 
+# The workflows of GitHub, by a Go program.
+if command -v go >/dev/null && (cd tools/actionlint && go mod download) 2>/dev/null; then
+  check go -C tools/actionlint tool actionlint "$PWD"/.github/workflows/*.yml
+else
+  echo "skipped: actionlint, which needs Go and its modules"
+fi
+
 # The core and the Python face for Windows.
 # shellcheck disable=SC2046 # a list of names
 if tools/apt.sh $(tools/windows/cross.sh --packages); then

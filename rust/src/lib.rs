@@ -1,8 +1,8 @@
 //! Windows container layers: backup streams, layer tars and what people do with them.
 //!
 //! Start with [`layer_tar`], where the one model in the middle, [`layer_tar::LayerEntry`], is read from and written to
-//! tars. Dependencies point one way: `py -> store -> backend -> layer -> layer_tar, tar_split -> tar, backup_stream -> nt -> error, limits,
-//! policy`.
+//! tars. Dependencies point one way: `py -> store -> backend, image -> transport -> layer -> layer_tar, tar_split ->
+//! tar, backup_stream -> nt -> error, limits, policy`.
 // Tests make and look at files of their own.
 #![cfg_attr(test, allow(clippy::disallowed_methods))]
 

@@ -269,8 +269,11 @@ def test_layers_of_our_writer(store: wl.LayerStore, data: bytes) -> None:
     with store.diff("any") as stream:
         assert stream.read() == data
     assert store.info("any").diff_id == "sha256:" + hashlib.sha256(data).hexdigest()
-    assert put_together(store, "any") == set()
-    store.remove("any")
+    try:
+        # A layer may delete the same name twice.
+        assert put_together(store, "any") <= {"duplicate_name"}
+    finally:
+        store.remove("any")
 
 
 def of_tarfile(format: int) -> bytes:

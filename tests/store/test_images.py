@@ -2,7 +2,9 @@
 
 import gzip
 import hashlib
+import io
 import json
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,48 @@ def test_the_layers_of_an_image(store: wl.LayerStore, tmp_path: Path) -> None:
         "Files/c",
         "Files/d",
     ]
+    assert not store.check()
+
+
+def docker_save(path: Path, layers: list[bytes], foreign: bool = False) -> Path:
+    """Write what `docker save` writes, an image or, without its lowest layer, one that may not pass that on."""
+    config = json.dumps(
+        {
+            "os": "windows",
+            "architecture": "amd64",
+            "rootfs": {"type": "layers", "diff_ids": [digest(data) for data in layers]},
+        }
+    ).encode()
+    names = [f"{digest(data)[7:]}/layer.tar" for data in layers]
+    image: dict[str, Any] = {"Config": f"{digest(config)[7:]}.json", "RepoTags": ["app:latest"], "Layers": names}
+    kept = dict(zip(names, layers, strict=True))
+    if foreign:
+        del kept[names[0]]
+        media = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip"
+        source = {"mediaType": media, "size": 1, "digest": digest(b""), "urls": ["https://example.com/base"]}
+        image["LayerSources"] = {digest(layers[0]): source}
+    with tarfile.open(path, "w") as tar:
+        for name, data in {image["Config"]: config, **kept, "manifest.json": json.dumps([image]).encode()}.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    return path
+
+
+def test_an_archive_of_docker_save(store: wl.LayerStore, tmp_path: Path) -> None:
+    ids = store.import_image(docker_save(tmp_path / "app.tar", [BASE, TOP]))
+    assert [store.info(id).diff_id for id in ids] == [digest(BASE), digest(TOP)]
+    for id, data in zip(ids, [BASE, TOP], strict=True):
+        with store.diff(id) as stream:
+            assert stream.read() == data
+    assert store.import_image(oci(tmp_path / "oci", [BASE, TOP])) == ids
+
+
+def test_a_foreign_layer_that_is_not_in_the_image_is_named(store: wl.LayerStore, tmp_path: Path) -> None:
+    with pytest.raises(wl.WinLayersError) as raised:
+        store.import_image(docker_save(tmp_path / "app.tar", [BASE, TOP], foreign=True))
+    assert "https://example.com/base" in f"{raised.value} {raised.value.hint}"
+    assert store.layers() == []
     assert not store.check()
 
 

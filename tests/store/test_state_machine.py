@@ -1,7 +1,14 @@
-"""Random operations on a store beside a naive model of it: layers are dicts, and a merged view is a loop over them."""
+"""Random operations on a store beside a naive model of it: layers are dicts, and a merged view is a loop over them.
 
+Other processes hold layers meanwhile and are killed, with what they hold and in the midst of an import.
+"""
+
+import io
+import os
 import shutil
+import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +22,7 @@ from conftest import UNDER_WINE
 from store.conftest import layer
 
 NAMES = ["a", "b", "d/x", "d/y", "e/f/z"]
+FORKS = hasattr(os, "fork")
 # What a layer does to a name: None deletes it.
 diffs = st.dictionaries(st.sampled_from(NAMES), st.none() | st.sampled_from(["", "1", "two"]), max_size=4)
 ids = st.sampled_from(["one", "two", "Three", "four", "box", "BOX2"])
@@ -29,6 +37,8 @@ class Model:
     tar: bytes = b""
     diff: dict[str, str | None] = field(default_factory=dict)
     mounts: int = 0
+    holders: list[int] = field(default_factory=list)
+    """The processes that hold it, too."""
 
 
 def folders(names: set[str]) -> list[str]:
@@ -44,6 +54,38 @@ def tar_of(diff: dict[str, str | None], below: dict[str, str]) -> bytes:
     return layer(*members)
 
 
+def child(work: Callable[[int], None]) -> int:
+    """Run something in another process, which is there when this returns: `work` is given what to write to then."""
+    wait, ready = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        try:
+            work(ready)
+        finally:
+            os._exit(1)
+    os.close(ready)
+    os.read(wait, 1)
+    os.close(wait)
+    return pid
+
+
+def kill(pid: int) -> None:
+    """Kill a process that holds something."""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+
+
+class Dying(io.BytesIO):
+    """A file whose process is killed when it is read to some place."""
+
+    end = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        if self.tell() >= self.end:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(min(700, size) if size and size > 0 else 700)
+
+
 class Stores(RuleBasedStateMachine):
     """A store and its model do the same."""
 
@@ -55,6 +97,9 @@ class Stores(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "folder"):
+            for model in self.model.values():
+                for pid in model.holders:
+                    kill(pid)
             del self.store
             shutil.rmtree(self.folder)
 
@@ -115,7 +160,7 @@ class Stores(RuleBasedStateMachine):
     def apply(self, id: str, data: st.DataObject, diff: dict[str, str | None]) -> None:
         if id in self.model:
             model = self.model[id]
-            held = model.mounts or self.children(id)
+            held = model.mounts or model.holders or self.children(id)
             parent = model.parent
         else:
             model, held, parent = None, None, self.pick(data, "empty imported", none=True) or ""
@@ -193,13 +238,57 @@ class Stores(RuleBasedStateMachine):
     @rule(data=st.data())
     def remove(self, data: st.DataObject) -> None:
         id = self.pick(data, "empty imported sandbox") or ""
-        if self.model[id].mounts or self.children(id):
+        if self.model[id].mounts or self.model[id].holders or self.children(id):
             with pytest.raises(wl.LayerInUseError):
                 self.store.remove(id)
             return
         self.store.remove(id)
         del self.model[id]
         assert not (self.folder / "home" / id).exists()
+
+    @precondition(lambda self: FORKS and self.model)
+    @rule(data=st.data())
+    def hold_in_another_process(self, data: st.DataObject) -> None:
+        id = self.pick(data, "empty imported sandbox") or ""
+        if sum(len(model.holders) for model in self.model.values()) == 2:
+            return
+
+        def hold(ready: int) -> None:
+            with self.store.mount(id):
+                os.write(ready, b"1")
+                signal.pause()
+
+        self.model[id].holders.append(child(hold))
+
+    @precondition(lambda self: FORKS and any(model.holders for model in self.model.values()))
+    @rule(reopened=st.booleans())
+    def kill_a_holder(self, reopened: bool) -> None:
+        """What a dead process held is taken back, by whoever opens the store next or cleans it up."""
+        model = next(model for model in self.model.values() if model.holders)
+        kill(model.holders.pop())
+        if reopened:
+            self.reopen()
+        self.store.cleanup()
+
+    @precondition(lambda self: FORKS)
+    @rule(id=ids, data=st.data(), diff=diffs, part=st.floats(0, 1))
+    def kill_an_import(self, id: str, data: st.DataObject, diff: dict[str, str | None], part: float) -> None:
+        """It leaves what was there before: no layer, or an empty one."""
+        if id in self.model and (self.model[id].kind != "empty" or self.model[id].mounts or self.model[id].holders):
+            return
+        if id in self.model and self.children(id):
+            return
+        parent = self.model[id].parent if id in self.model else self.pick(data, "empty imported", none=True) or ""
+        tar = tar_of(diff, self.files(parent))
+
+        def begin(ready: int) -> None:
+            source = Dying(tar)
+            source.end = int(part * len(tar))
+            self.store.apply_diff(id, parent, source)
+
+        assert os.WTERMSIG(os.waitpid(child(begin), 0)[1]) == signal.SIGKILL
+        self.reopen()
+        assert self.store.exists(id) == (id in self.model)
 
     @rule(force=st.booleans())
     def cleanup(self, force: bool) -> None:
@@ -216,7 +305,7 @@ class Stores(RuleBasedStateMachine):
         assert infos.keys() == self.model.keys()
         for id, model in self.model.items():
             assert infos[id].state == model.kind
-            assert infos[id].mounted == model.mounts
+            assert infos[id].mounted == model.mounts + len(model.holders)
             assert list(infos[id].parents) == self.parents(id)
             view = self.store.view(id)
             assert {
