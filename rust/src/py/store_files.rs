@@ -1,6 +1,6 @@
 //! What a store gives that must be given back: mounts, and streams of layers.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
@@ -9,9 +9,14 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::convert::name_bytes;
 use super::data::{read_into, read_rest, read_sized};
+use super::io::Sink;
+use super::layer::progress_of;
 use super::policy::losses;
 use crate::error::{Error, Misuse, Result};
 use crate::store as core;
+
+/// What is copied to a file in one go: the page cache takes few large pieces for less than many small ones.
+const LARGE: usize = 1 << 20;
 
 /// Something that belongs to the process that made it: the child of a fork neither uses nor drops it.
 pub(super) struct Own<T> {
@@ -204,6 +209,43 @@ impl LayerStream {
     /// Read into a writable buffer; tells how many bytes, fewer than it holds only at the end.
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
         self.with(|source| read_into(buffer, py, &mut |out| source.fill(out)))
+    }
+
+    /// Write all that is left to a path, where a file appears when it is complete, or to a binary file; tell how many
+    /// bytes. Faster than `read` and `write`, as nothing goes through Python. `progress` is called with the bytes done,
+    /// and at the end with those in all.
+    ///
+    /// >>> import tempfile
+    /// >>> import winlayers as wl
+    /// >>> folder = tempfile.TemporaryDirectory()
+    /// >>> store = wl.LayerStore(folder.name)
+    /// >>> _ = store.apply_diff("base", "", bytes(1024))
+    /// >>> with store.diff("base") as tar:
+    /// ...     tar.copy_to(folder.name + "/base.tar")
+    /// 1024
+    /// >>> del store
+    /// >>> folder.cleanup()
+    #[pyo3(signature = (target, progress=None))]
+    fn copy_to(&self, py: Python<'_>, target: &Bound<'_, PyAny>, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+        self.with(|source| {
+            let mut sink = Sink::from_python(target)?;
+            let progress = progress_of(progress);
+            let copy = || {
+                let (mut buffer, mut done) = (vec![0; LARGE], 0);
+                loop {
+                    let n = source.fill(&mut buffer)?;
+                    if n == 0 {
+                        break;
+                    }
+                    sink.write_all(&buffer[..n]).map_err(|e| Error::io("write", None, e))?;
+                    done += n as u64;
+                    progress.at(done)?;
+                }
+                progress.finish(done)?;
+                sink.commit().map(|()| done)
+            };
+            Ok(py.detach(copy)?)
+        })
     }
 
     fn readable(&self) -> bool {

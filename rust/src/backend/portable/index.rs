@@ -8,6 +8,8 @@ mod build;
 #[cfg(test)]
 mod tests;
 
+pub use build::Draft;
+
 use crate::backend::Imported;
 use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::open_file;
@@ -122,7 +124,7 @@ impl What {
 pub struct Index {
     connection: Mutex<Connection>,
     path: String,
-    tar: Arc<File>,
+    tar: Arc<Tar>,
     imported: Imported,
     globals: Vec<u8>,
     limits: Limits,
@@ -146,7 +148,16 @@ impl Index {
     /// [`Rule::WhiteoutName`]: crate::error::Rule::WhiteoutName
     /// [`Rule::NameEscapes`]: crate::error::Rule::NameEscapes
     pub fn build(tar: Arc<File>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
-        build::build(tar, index, diff_id, limits)
+        let size = tar.size().map_err(|e| Error::io("stat", None, e))?;
+        Self::draft(tar, index, limits)?.finish(diff_id, size)
+    }
+
+    /// As [`Index::build`], up to what is known only when the last byte of the tar is there.
+    ///
+    /// # Errors
+    /// As [`Index::build`].
+    pub fn draft(tar: Arc<dyn ReadAt>, index: &Path, limits: &Limits) -> Result<Draft> {
+        build::draft(tar, index, limits)
     }
 
     /// Opens a tar and its index.
@@ -172,7 +183,7 @@ impl Index {
         if size != imported.size {
             return Err(damaged(format!("expected a tar of {} bytes, found {size}", imported.size)));
         }
-        let (tar, connection) = (Arc::new(tar), Mutex::new(connection));
+        let (tar, connection) = (Arc::new(Tar { file: tar, size }), Mutex::new(connection));
         Ok(Index { connection, path, tar, imported, globals, limits: limits.clone() })
     }
 
@@ -224,8 +235,8 @@ impl Index {
 
     /// The tar that the places of entries are in.
     #[must_use]
-    pub fn tar(&self) -> Arc<File> {
-        Arc::clone(&self.tar)
+    pub fn tar(&self) -> Arc<dyn ReadAt> {
+        Arc::clone(&self.tar) as Arc<dyn ReadAt>
     }
 
     /// The entry of a row, decoded from the tar. Of a directory that no member tells of it has the name alone.
@@ -233,19 +244,31 @@ impl Index {
     /// # Errors
     /// Those of reading a layer tar; [`StoreFault::Damaged`] where the tar has no such entry there.
     pub fn entry(&self, row: &Row) -> Result<Found> {
+        self.decode(row, LayerReader::next_found)
+    }
+
+    /// As [`Index::entry`], but for the named streams, which stand behind the data.
+    ///
+    /// # Errors
+    /// As [`Index::entry`].
+    pub fn head(&self, row: &Row) -> Result<Found> {
+        self.decode(row, LayerReader::next_head)
+    }
+
+    fn decode(&self, row: &Row, next: fn(&mut LayerReader) -> Result<Option<Found>>) -> Result<Found> {
         let Some(place) = row.place else {
             let entry = LayerEntry::new(row.name.clone(), EntryKind::Directory);
             return Ok(Found { entry, has_data: false, places: Vec::new(), position: 0, globals: 0 });
         };
         let globals = usize::try_from(row.globals).ok().and_then(|n| self.globals.get(..n));
         let globals = globals.ok_or_else(|| self.damaged("global records that there are not"))?;
-        let source = Source::Random(Arc::clone(&self.tar) as Arc<dyn ReadAt>);
+        let source = Source::Random(self.tar());
         let mut reader = LayerReader::starting_in(source, place, globals, Policy::default(), &self.limits)?;
         let is_it = |found: &Found| {
             let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
             What::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
         };
-        match reader.next_found()? {
+        match next(&mut reader)? {
             Some(found) if is_it(&found) => Ok(found),
             _ => Err(self.damaged(&format!("\"{}\", which its tar has elsewhere", display_name(&row.name)))),
         }
@@ -280,7 +303,7 @@ impl Index {
     /// # Errors
     /// [`Error::Io`].
     pub fn reader(&self) -> Result<LayerReader> {
-        LayerReader::new(Source::Random(Arc::clone(&self.tar) as Arc<dyn ReadAt>), Policy::default(), &self.limits)
+        LayerReader::new(Source::Random(self.tar()), Policy::default(), &self.limits)
     }
 
     /// Whether two index files tell the same.
@@ -318,9 +341,25 @@ impl Index {
     }
 }
 
+/// A tar whose length was looked at once.
+struct Tar {
+    file: File,
+    size: u64,
+}
+
+impl ReadAt for Tar {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.size)
+    }
+}
+
 /// The data of a file, from front to end; holes are zeros.
 pub struct Data {
-    tar: Arc<File>,
+    tar: Arc<Tar>,
     place: DataPlace,
     offset: u64,
 }

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::fs::{Root, open_file};
 use crate::layer::{Progress, copy_hashed};
 use crate::limits::Limits;
-use std::fs::File;
+use crate::tar::ReadAt;
 use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
@@ -69,7 +69,7 @@ impl Merged {
 
     /// The tar that the places are in which [`View::entry`] gives for a node.
     #[must_use]
-    pub fn source(&self, node: &Node) -> Arc<File> {
+    pub fn source(&self, node: &Node) -> Arc<dyn ReadAt> {
         let (from_lowest, _) = node.identity(&self.view);
         self.layers[self.layers.len() - from_lowest].tar()
     }
