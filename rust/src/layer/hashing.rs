@@ -12,8 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 const CHUNK: usize = 256 << 10;
-/// What is written to a file in one go: the page cache takes few large pieces for less than many small ones.
-const LARGE: usize = 1 << 20;
+/// What is written to a file in one go. Larger pieces want memory in one piece, which may cost more than it saves.
+const WRITE: usize = 128 << 10;
 const BUFFERS: usize = 4;
 
 /// The digest of what it is given.
@@ -141,7 +141,7 @@ pub(crate) fn copy_hashed(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<(String, u64)> {
-    let mut hasher = Hasher::start_with(LARGE)?;
+    let mut hasher = Hasher::start_with(WRITE)?;
     loop {
         let chunk = hasher.update_from(&mut source).map_err(crate::tar::from_io)?;
         if chunk.is_empty() {

@@ -15,8 +15,9 @@ use super::policy::losses;
 use crate::error::{Error, Misuse, Result};
 use crate::store as core;
 
-/// What is copied to a file in one go: the page cache takes few large pieces for less than many small ones.
-const LARGE: usize = 1 << 20;
+/// What is copied between two calls that tell the progress: by the system, and through memory.
+const PIECE: u64 = 1 << 20;
+const CHUNK: usize = 256 << 10;
 
 /// Something that belongs to the process that made it: the child of a fork neither uses nor drops it.
 pub(super) struct Own<T> {
@@ -152,6 +153,20 @@ impl Source {
         }
     }
 
+    /// Copies some bytes; 0 at the end of the data. From file to file the system does it.
+    fn copy_piece(&mut self, sink: &mut Sink, buffer: &mut Vec<u8>) -> Result<u64> {
+        let failed = |e| Error::io("write", None, e);
+        if let Source::Diff(stream) = self
+            && let (Some(from), Some(to)) = (stream.file(), sink.file())
+        {
+            return std::io::copy(&mut from.take(PIECE), to).map_err(failed);
+        }
+        buffer.resize(CHUNK, 0);
+        let n = self.fill(buffer)?;
+        sink.write_all(&buffer[..n]).map_err(failed)?;
+        Ok(n as u64)
+    }
+
     /// Reads until `out` is full or the data ends.
     fn fill(&mut self, out: &mut [u8]) -> Result<usize> {
         let source: &mut dyn Read = match self {
@@ -231,14 +246,13 @@ impl LayerStream {
             let mut sink = Sink::from_python(target)?;
             let progress = progress_of(progress);
             let copy = || {
-                let (mut buffer, mut done) = (vec![0; LARGE], 0);
+                let (mut buffer, mut done) = (Vec::new(), 0);
                 loop {
-                    let n = source.fill(&mut buffer)?;
+                    let n = source.copy_piece(&mut sink, &mut buffer)?;
                     if n == 0 {
                         break;
                     }
-                    sink.write_all(&buffer[..n]).map_err(|e| Error::io("write", None, e))?;
-                    done += n as u64;
+                    done += n;
                     progress.at(done)?;
                 }
                 progress.finish(done)?;

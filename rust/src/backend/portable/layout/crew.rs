@@ -18,8 +18,8 @@ const BATCHES: usize = 8;
 const THREADS: usize = 2;
 /// Threads that wait for the disk: it takes files that are waited for together with one commit of its journal.
 const WAITING: usize = 32;
-/// What one read takes, and one write: large ones cost the page cache less.
-const CHUNK: usize = 1 << 20;
+/// What one read takes, and one write.
+const CHUNK: usize = 128 << 10;
 
 /// A file to be written.
 pub(super) struct Job {
