@@ -94,6 +94,22 @@ def test_a_sandbox_is_seen_changed_and_exported(full: wl.LayerStore) -> None:
     assert not full.check()
 
 
+def test_a_stream_is_copied_to_a_path_or_a_file(full: wl.LayerStore, tmp_path: Path) -> None:
+    told: list[tuple[int, int | None]] = []
+    with full.diff("base") as tar:
+        assert tar.copy_to(tmp_path / "base.tar", lambda *done: told.append(done)) == len(BASE)
+    assert (tmp_path / "base.tar").read_bytes() == BASE
+    assert told[-1] == (len(BASE), len(BASE))
+    sink = io.BytesIO()
+    with full.diff("base") as tar:
+        assert tar.read(10) == BASE[:10]
+        assert tar.copy_to(sink) == len(BASE) - 10
+        assert tar.copy_to(sink) == 0
+    assert sink.getvalue() == BASE[10:]
+    with full.diff("box") as tar, pytest.raises(OSError):
+        tar.copy_to(tmp_path / "missing" / "box.tar")
+
+
 def test_gets_are_counted(full: wl.LayerStore) -> None:
     path = full.get("box")
     assert full.get("box") == path

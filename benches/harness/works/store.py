@@ -92,9 +92,8 @@ def export(request):
     store = open_store(request["home"])
 
     def run():
-        with store.diff("layer") as stream, Path(request["output"], "export.tar").open("wb", buffering=0) as sink:
-            while size := stream.readinto(BUFFER):
-                sink.write(VIEW[:size])
+        with store.diff("layer") as stream:
+            stream.copy_to(Path(request["output"], "export.tar"))
 
     return run
 

@@ -19,6 +19,7 @@ pub mod windows;
 use crate::error::Result;
 use crate::layer::Progress;
 use crate::store::LayerId;
+use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
@@ -67,9 +68,26 @@ impl LayerKind {
 /// What a layer has above its chain, as an uncompressed layer tar.
 pub struct Export {
     /// The tar. Errors may come while it is read.
-    pub tar: Box<dyn Read + Send>,
+    pub tar: ExportedTar,
     /// Whether the layer is read while the tar is, and must stay active until then.
     pub live: bool,
+}
+
+/// Where the bytes of an export come from.
+pub enum ExportedTar {
+    /// A file: the system can copy it without showing it.
+    File(File),
+    /// Something that makes them.
+    Made(Box<dyn Read + Send>),
+}
+
+impl Read for ExportedTar {
+    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
+        match self {
+            ExportedTar::File(file) => file.read(buf),
+            ExportedTar::Made(tar) => tar.read(buf),
+        }
+    }
 }
 
 /// What a backend can do.

@@ -40,6 +40,7 @@ impl Staging {
     }
 
     /// Stays after all: its path, for whoever deletes it.
+    #[cfg(windows)]
     pub fn keep(mut self) -> PathBuf {
         self.0.take().expect("taken at its end only").keep()
     }

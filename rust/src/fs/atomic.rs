@@ -122,7 +122,8 @@ impl AtomicFile {
         }
     }
 
-    fn file(&mut self) -> &mut File {
+    /// The file, to be written to.
+    pub fn file(&mut self) -> &mut File {
         match &mut self.file {
             Target::Staged(staged) => staged.as_file_mut(),
             Target::Direct(file) => file,

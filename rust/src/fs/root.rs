@@ -67,6 +67,13 @@ impl Root {
         Root::open(path)
     }
 
+    /// The same folder for another thread: which folders in it are open each remembers for itself.
+    #[must_use]
+    pub fn again(&self) -> Self {
+        let (dir, path) = (Arc::clone(&self.dir), self.path.clone());
+        Root { dir, path, last_parents: Mutex::default(), last_sources: Mutex::default() }
+    }
+
     /// The path it was opened by, for messages.
     #[must_use]
     pub fn path(&self) -> &Path {
@@ -375,6 +382,10 @@ impl Root {
         }
         let (mut at, mut dir) = open.last().cloned().unwrap_or_else(|| (PathBuf::new(), self.dir.clone()));
         let below = path.strip_prefix(&at).expect("it starts with it").to_path_buf();
+        if let Some(found) = open_below(&dir, &below).map(Arc::new) {
+            keep(&mut open, path.to_path_buf(), &found);
+            return Ok(found);
+        }
         for name in below.components() {
             let next = dir.open_dir_nofollow(name);
             at.push(name);
@@ -384,10 +395,7 @@ impl Root {
                 }
                 _ => Error::io("open", Some(&self.path.join(&at)), e),
             })?);
-            if open.len() == MOST_OPEN {
-                open.remove(0);
-            }
-            open.push((at.clone(), dir.clone()));
+            keep(&mut open, at.clone(), &dir);
         }
         Ok(dir)
     }
@@ -401,6 +409,29 @@ impl Root {
 
 /// Folders that are kept open, however deep a path is.
 const MOST_OPEN: usize = 16;
+
+fn keep(open: &mut Vec<(PathBuf, Arc<Dir>)>, path: PathBuf, dir: &Arc<Dir>) {
+    if open.len() == MOST_OPEN {
+        open.remove(0);
+    }
+    open.push((path, Arc::clone(dir)));
+}
+
+/// Opens a folder more than one name below another in one call; the system refuses links on the way. `None` where it
+/// cannot, or did, or there is nothing: whoever goes name by name finds out.
+#[cfg(target_os = "linux")]
+fn open_below(dir: &Dir, path: &Path) -> Option<Dir> {
+    use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};
+    path.components().nth(1)?;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+    openat2(dir, path, flags, Mode::empty(), resolve).ok().map(|folder| Dir::from_std_file(folder.into()))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_below(_: &Dir, _: &Path) -> Option<Dir> {
+    None
+}
 
 /// Refuses every path that is not a chain of plain names, or that names something else on this system.
 fn check(path: &Path) -> Result<()> {

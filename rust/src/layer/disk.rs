@@ -19,6 +19,11 @@ impl Disk {
         Ok(Disk { root: Root::open(path)? })
     }
 
+    /// The same for another thread.
+    pub fn again(&self) -> Self {
+        Disk { root: self.root.again() }
+    }
+
     /// What is at a name; `None` when nothing is, or when something on the way to it is no directory.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Metadata>> {
         use ErrorKind::{InvalidFilename, NotADirectory, NotFound};

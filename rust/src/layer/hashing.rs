@@ -12,29 +12,48 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 const CHUNK: usize = 256 << 10;
+/// What is written to a file in one go. Larger pieces want memory in one piece, which may cost more than it saves.
+const WRITE: usize = 128 << 10;
 const BUFFERS: usize = 4;
 
 /// The digest of what it is given.
 pub(crate) struct Hasher {
-    current: Vec<u8>,
-    full: Option<SyncSender<Vec<u8>>>,
-    free: Receiver<Vec<u8>>,
+    current: Chunk,
+    full: Option<SyncSender<Chunk>>,
+    free: Receiver<Chunk>,
     thread: Option<JoinHandle<[u8; 32]>>,
     size: u64,
 }
 
+/// A buffer and how much of it is filled.
+struct Chunk {
+    bytes: Box<[u8]>,
+    filled: usize,
+}
+
+impl Chunk {
+    fn new(size: usize) -> Self {
+        Chunk { bytes: vec![0; size].into(), filled: 0 }
+    }
+}
+
 impl Hasher {
     pub fn start() -> Result<Self> {
-        let (full, filled) = sync_channel::<Vec<u8>>(BUFFERS);
-        let (emptied, free) = sync_channel::<Vec<u8>>(BUFFERS);
+        Self::start_with(CHUNK)
+    }
+
+    /// With buffers of another size.
+    fn start_with(size: usize) -> Result<Self> {
+        let (full, filled) = sync_channel::<Chunk>(BUFFERS);
+        let (emptied, free) = sync_channel::<Chunk>(BUFFERS);
         for _ in 1..BUFFERS {
-            let _ = emptied.send(Vec::with_capacity(CHUNK));
+            let _ = emptied.send(Chunk::new(size));
         }
         let work = move || {
             let mut hash = Sha256::new();
             for mut chunk in filled {
-                hash.update(&chunk);
-                chunk.clear();
+                hash.update(&chunk.bytes[..chunk.filled]);
+                chunk.filled = 0;
                 // Nobody wants it back once everything is told.
                 let _ = emptied.try_send(chunk);
             }
@@ -42,7 +61,7 @@ impl Hasher {
         };
         let thread = std::thread::Builder::new().name("winlayers-sha256".into()).spawn(work);
         Ok(Hasher {
-            current: Vec::with_capacity(CHUNK),
+            current: Chunk::new(size),
             full: Some(full),
             free,
             thread: Some(thread.map_err(|e| Error::io("start a thread", None, e))?),
@@ -53,13 +72,34 @@ impl Hasher {
     pub fn update(&mut self, mut bytes: &[u8]) {
         self.size += bytes.len() as u64;
         while !bytes.is_empty() {
-            let n = bytes.len().min(CHUNK - self.current.len());
-            self.current.extend_from_slice(&bytes[..n]);
+            let room = &mut self.current.bytes[self.current.filled..];
+            let n = bytes.len().min(room.len());
+            room[..n].copy_from_slice(&bytes[..n]);
+            self.current.filled += n;
             bytes = &bytes[n..];
-            if self.current.len() == CHUNK {
+            if self.current.filled == self.current.bytes.len() {
                 self.hand_over();
             }
         }
+    }
+
+    /// Reads the next bytes of a source into the buffer that the thread will get, without a copy, and shows them; fewer
+    /// than a buffer only at the end of the source. The next call hands them over.
+    fn update_from(&mut self, source: &mut impl Read) -> io::Result<&[u8]> {
+        if self.current.filled > 0 {
+            self.hand_over();
+        }
+        let Chunk { bytes, filled } = &mut self.current;
+        while *filled < bytes.len() {
+            match source.read(&mut bytes[*filled..]) {
+                Ok(0) => break,
+                Ok(n) => *filled += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        self.size += *filled as u64;
+        Ok(&bytes[..*filled])
     }
 
     /// Bytes so far.
@@ -77,9 +117,9 @@ impl Hasher {
 
     fn hand_over(&mut self) {
         let full = self.full.as_ref().expect("taken on finish only");
-        let chunk = std::mem::take(&mut self.current);
+        let next = self.free.recv().expect("the thread gives every buffer back");
+        let chunk = std::mem::replace(&mut self.current, next);
         full.send(chunk).expect("the thread lives as long as the channel");
-        self.current = self.free.recv().expect("the thread gives every buffer back");
     }
 }
 
@@ -101,24 +141,14 @@ pub(crate) fn copy_hashed(
     limits: &Limits,
     progress: &Progress,
 ) -> Result<(String, u64)> {
-    let mut hasher = Hasher::start()?;
-    let mut chunk = vec![0; CHUNK];
+    let mut hasher = Hasher::start_with(WRITE)?;
     loop {
-        let mut filled = 0;
-        while filled < CHUNK {
-            match source.read(&mut chunk[filled..]) {
-                Ok(0) => break,
-                Ok(n) => filled += n,
-                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(crate::tar::from_io(e)),
-            }
-        }
-        if filled == 0 {
+        let chunk = hasher.update_from(&mut source).map_err(crate::tar::from_io)?;
+        if chunk.is_empty() {
             break;
         }
-        hasher.update(&chunk[..filled]);
+        sink.write_all(chunk).map_err(|e| Error::io("write", Some(path), e))?;
         limits.check(Limit::TotalBytes, hasher.size())?;
-        sink.write_all(&chunk[..filled]).map_err(|e| Error::io("write", Some(path), e))?;
         progress.at(hasher.size())?;
     }
     let size = hasher.size();

@@ -249,6 +249,16 @@ impl LayerReader {
         Ok(Some(Found { entry, has_data, places, position, globals }))
     }
 
+    /// As [`LayerReader::next_found`], without a look at what follows: named streams are not known.
+    ///
+    /// # Errors
+    /// As [`LayerReader::next_found`].
+    pub fn next_head(&mut self) -> Result<Option<Found>> {
+        let Some(Pending { decoded, place, position, globals }) = self.next_pending()? else { return Ok(None) };
+        let (entry, has_data) = decoded.partial(&self.limits)?;
+        Ok(Some(Found { entry, has_data, places: vec![place], position, globals }))
+    }
+
     /// The next entry, over data that was not read. On a forward-only source its named streams are not known yet.
     ///
     /// # Errors

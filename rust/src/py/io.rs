@@ -283,6 +283,14 @@ impl Sink {
         Err(PyTypeError::new_err("expected a path or a binary file object to write to"))
     }
 
+    /// The file, where it is one.
+    pub fn file(&mut self) -> Option<&mut File> {
+        match self {
+            Sink::File(file) => Some(file.file()),
+            Sink::Object(_) => None,
+        }
+    }
+
     /// Makes the file appear under its name.
     pub fn commit(self) -> Result<()> {
         match self {

@@ -1,6 +1,6 @@
 //! What a store gives that must be given back: mounts, and streams of layers.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
@@ -9,9 +9,15 @@ use pyo3::types::{PyBytes, PyList};
 
 use super::convert::name_bytes;
 use super::data::{read_into, read_rest, read_sized};
+use super::io::Sink;
+use super::layer::progress_of;
 use super::policy::losses;
 use crate::error::{Error, Misuse, Result};
 use crate::store as core;
+
+/// What is copied between two calls that tell the progress: by the system, and through memory.
+const PIECE: u64 = 1 << 20;
+const CHUNK: usize = 256 << 10;
 
 /// Something that belongs to the process that made it: the child of a fork neither uses nor drops it.
 pub(super) struct Own<T> {
@@ -147,6 +153,20 @@ impl Source {
         }
     }
 
+    /// Copies some bytes; 0 at the end of the data. From file to file the system does it.
+    fn copy_piece(&mut self, sink: &mut Sink, buffer: &mut Vec<u8>) -> Result<u64> {
+        let failed = |e| Error::io("write", None, e);
+        if let Source::Diff(stream) = self
+            && let (Some(from), Some(to)) = (stream.file(), sink.file())
+        {
+            return std::io::copy(&mut from.take(PIECE), to).map_err(failed);
+        }
+        buffer.resize(CHUNK, 0);
+        let n = self.fill(buffer)?;
+        sink.write_all(&buffer[..n]).map_err(failed)?;
+        Ok(n as u64)
+    }
+
     /// Reads until `out` is full or the data ends.
     fn fill(&mut self, out: &mut [u8]) -> Result<usize> {
         let source: &mut dyn Read = match self {
@@ -204,6 +224,42 @@ impl LayerStream {
     /// Read into a writable buffer; tells how many bytes, fewer than it holds only at the end.
     fn readinto(&self, py: Python<'_>, buffer: &Bound<'_, PyAny>) -> PyResult<usize> {
         self.with(|source| read_into(buffer, py, &mut |out| source.fill(out)))
+    }
+
+    /// Write all that is left to a path, where a file appears when it is complete, or to a binary file; tell how many
+    /// bytes. Faster than `read` and `write`, as nothing goes through Python. `progress` is called with the bytes done,
+    /// and at the end with those in all.
+    ///
+    /// >>> import tempfile
+    /// >>> import winlayers as wl
+    /// >>> folder = tempfile.TemporaryDirectory()
+    /// >>> store = wl.LayerStore(folder.name)
+    /// >>> _ = store.apply_diff("base", "", bytes(1024))
+    /// >>> with store.diff("base") as tar:
+    /// ...     tar.copy_to(folder.name + "/base.tar")
+    /// 1024
+    /// >>> del store
+    /// >>> folder.cleanup()
+    #[pyo3(signature = (target, progress=None))]
+    fn copy_to(&self, py: Python<'_>, target: &Bound<'_, PyAny>, progress: Option<Py<PyAny>>) -> PyResult<u64> {
+        self.with(|source| {
+            let mut sink = Sink::from_python(target)?;
+            let progress = progress_of(progress);
+            let copy = || {
+                let (mut buffer, mut done) = (Vec::new(), 0);
+                loop {
+                    let n = source.copy_piece(&mut sink, &mut buffer)?;
+                    if n == 0 {
+                        break;
+                    }
+                    done += n;
+                    progress.at(done)?;
+                }
+                progress.finish(done)?;
+                sink.commit().map(|()| done)
+            };
+            Ok(py.detach(copy)?)
+        })
     }
 
     fn readable(&self) -> bool {

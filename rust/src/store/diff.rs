@@ -2,11 +2,12 @@
 
 use super::state::Hold;
 use super::{Inner, LayerId, LayerStore, TarForm};
-use crate::backend::Export;
+use crate::backend::{Export, ExportedTar};
 use crate::error::{Error, Result};
 use crate::fs::{Lock, Root};
 use crate::layer::disk::disk_path;
 use crate::policy::{Capped, Loss};
+use std::fs::File;
 use std::io::{self, Read};
 use tempfile::TempDir;
 
@@ -30,11 +31,11 @@ impl LayerStore {
         let _work = if self.0.read_only { None } else { Some(self.0.work()?) };
         if self.0.is_plain(&id)? {
             let _lock = if self.0.read_only { None } else { Some(self.0.lock(&id)?) };
-            return Ok(whole(Box::new(self.0.plain_tar(&id)?), Capped::default()));
+            return Ok(whole(ExportedTar::File(self.0.plain_tar(&id)?), Capped::default()));
         }
         if self.0.options.format == TarForm::Transport {
             let (tar, losses) = self.0.plain_tar_of(self.layer_tar(&id)?)?;
-            return Ok(whole(Box::new(tar), losses));
+            return Ok(whole(ExportedTar::File(tar), losses));
         }
         self.layer_tar(&id)
     }
@@ -131,7 +132,7 @@ impl Inner {
 
 /// The tar of a layer, read from front to end. While it is open the layer cannot be removed.
 pub struct DiffStream {
-    tar: Option<Box<dyn Read + Send>>,
+    tar: Option<ExportedTar>,
     store: LayerStore,
     id: LayerId,
     hold: Option<Hold>,
@@ -143,6 +144,14 @@ impl DiffStream {
     #[must_use]
     pub fn losses(&self) -> &Capped<Loss> {
         &self.losses
+    }
+
+    /// The file whose rest is the rest of the tar, where there is one.
+    pub fn file(&mut self) -> Option<&mut File> {
+        match &mut self.tar {
+            Some(ExportedTar::File(file)) => Some(file),
+            _ => None,
+        }
     }
 
     /// Ends it, and tells of errors, which dropping it does not.

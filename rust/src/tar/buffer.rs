@@ -20,18 +20,18 @@ pub(super) struct Buffer {
     position: u64,
     /// What the next read takes.
     ahead: usize,
-    /// Length of the source, where known.
-    size: Option<u64>,
+    /// How far a source that can be read anywhere is known to go.
+    known: u64,
 }
 
 impl Buffer {
     pub fn new(source: Source) -> Result<Self> {
-        let size = match &source {
-            Source::Stream(_) => None,
-            Source::Random(bytes) => Some(bytes.size().map_err(|e| Error::io("stat", None, e))?),
+        let known = match &source {
+            Source::Stream(_) => 0,
+            Source::Random(bytes) => bytes.reach(0).map_err(|e| Error::io("stat", None, e))?,
         };
         let ahead = if source.is_random() { AFTER_SKIP } else { CAPACITY };
-        Ok(Buffer { source, bytes: Vec::new(), start: 0, end: 0, position: 0, ahead, size })
+        Ok(Buffer { source, bytes: Vec::new(), start: 0, end: 0, position: 0, ahead, known })
     }
 
     /// Offset in the source of the next byte.
@@ -88,8 +88,12 @@ impl Buffer {
         self.consume(usize::try_from(buffered).expect("no more than is buffered"));
         let mut left = n - buffered;
         if left > 0 {
-            if let Some(size) = self.size {
-                let step = left.min(size.saturating_sub(self.position));
+            if let Source::Random(bytes) = &self.source {
+                let target = self.position.saturating_add(left);
+                if target > self.known {
+                    self.known = bytes.reach(target).map_err(|e| Error::io("stat", None, e))?;
+                }
+                let step = left.min(self.known.saturating_sub(self.position));
                 self.position += step;
                 left -= step;
                 self.ahead = AFTER_SKIP;

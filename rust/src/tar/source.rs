@@ -17,6 +17,16 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// What the system answers.
     fn size(&self) -> io::Result<u64>;
+
+    /// The length as far as it is known now: `offset` or more, or the whole. What is still being written is waited for
+    /// up to there, and not to its end.
+    ///
+    /// # Errors
+    /// What the system answers.
+    fn reach(&self, offset: u64) -> io::Result<u64> {
+        let _ = offset;
+        self.size()
+    }
 }
 
 impl ReadAt for File {

@@ -1,17 +1,11 @@
 """The commands that move layers in and out: import, export."""
 
 import argparse
-import os
-import shutil
 import sys
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import IO
+from collections.abc import Callable
 
 from winlayers.cli.errors import Usage
-from winlayers.cli.output import CHUNK, json_line, line, source, stdout_bytes
+from winlayers.cli.output import json_line, line, sink, source
 from winlayers.cli.progress import bar
 from winlayers.cli.report import loss_line
 from winlayers.cli.store.look import info_object, show_info
@@ -89,35 +83,8 @@ def _export(arguments: argparse.Namespace) -> int:
     with open_store(arguments).diff(arguments.id, arguments.parent) as tar:
         for loss in tar.losses:
             sys.stderr.write(loss_line(loss) + "\n")
-        if arguments.file == "-":
-            out = stdout_bytes()
-            shutil.copyfileobj(tar, out, CHUNK)
-            out.flush()
-            return 0
-        target = Path(arguments.file)
-        with bar("export", quiet=arguments.json) as progress, _appearing(target) as file:
-            done = 0
-            while chunk := tar.read(CHUNK):
-                file.write(chunk)
-                done += len(chunk)
-                if progress is not None:
-                    progress(done, None)
-    if arguments.json:
-        json_line({"path": os.fspath(target), "size": done})
+        with bar("export", quiet=arguments.json or arguments.file == "-") as progress:
+            done = tar.copy_to(sink(arguments.file), progress)
+    if arguments.json and arguments.file != "-":
+        json_line({"path": arguments.file, "size": done})
     return 0
-
-
-@contextmanager
-def _appearing(target: Path) -> Iterator[IO[bytes]]:
-    """Give a file that gets its name when all went well."""
-    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            yield file
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(name).chmod(0o666 & ~umask)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

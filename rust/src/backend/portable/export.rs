@@ -5,7 +5,7 @@ use super::merged::Merged;
 use super::view::View;
 use super::{INDEX, Portable, RECORD, TAR, TREE, scan};
 use crate::backend::piped::{Piped, Sender};
-use crate::backend::{Backend, Change, ChangeKind, Export, LayerKind, What};
+use crate::backend::{Backend, Change, ChangeKind, Export, ExportedTar, LayerKind, What};
 use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found, whiteout};
 use crate::nt::name::fold_wtf8;
@@ -20,22 +20,23 @@ impl Portable {
         match self.layer_kind(id)? {
             LayerKind::Imported => {
                 let tar = self.home.open_file(&Path::new(id.as_str()).join(TAR))?;
-                Ok(Export { tar: Box::new(tar), live: false })
+                Ok(Export { tar: ExportedTar::File(tar), live: false })
             }
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
                 let (tree, record) = (self.path(id, TREE), self.path(id, RECORD));
                 let (view, limits) = (self.view(chain)?, self.limits.clone());
                 let write = move |sink: Sender| scan::export(&tree, &record, &view, sink, &limits).map(drop);
-                Ok(Export { tar: Box::new(Piped::start(write)?), live: true })
+                Ok(Export { tar: ExportedTar::Made(Box::new(Piped::start(write)?)), live: true })
             }
             LayerKind::Folder => {
                 let (root, options) = (self.transport_folder(id)?, self.lossless());
                 let write = move |sink: Sender| transport::to_layer_tar(&root, sink, options).map(drop);
-                Ok(Export { tar: Box::new(Piped::start(write)?), live: false })
+                Ok(Export { tar: ExportedTar::Made(Box::new(Piped::start(write)?)), live: false })
             }
             // Nothing was ever written to it.
             LayerKind::Sandbox | LayerKind::Empty => {
-                Ok(Export { tar: Box::new(Cursor::new(vec![0; 2 * crate::tar::BLOCK])), live: false })
+                let nothing = Cursor::new(vec![0; 2 * crate::tar::BLOCK]);
+                Ok(Export { tar: ExportedTar::Made(Box::new(nothing)), live: false })
             }
         }
     }

@@ -1,12 +1,14 @@
 //! A tar that comes in: its bytes are kept once, beside an index of them.
 
-use super::index::{Index, Summary};
+use super::growing::Growing;
+use super::index::{Draft, Index, Summary};
 use super::{INDEX, Portable, TAR};
 use crate::backend::{Backend, Imported, LayerKind};
 use crate::error::{Error, Result};
 use crate::fs::sync_names;
 use crate::layer::{Progress, copy_hashed};
 use crate::store::LayerId;
+use crate::tar::ReadAt;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -17,9 +19,9 @@ impl Portable {
         let staging = self.staging()?;
         let root = staging.root()?;
         let file = Arc::new(root.create_file(Path::new(TAR))?);
-        let (diff_id, size) = copy_hashed(tar, &*file, self.home.path(), &self.limits, &progress)?;
         let path = staging.path().join(INDEX);
-        let Summary { entries, data } = Index::build(file.clone(), &path, &diff_id, &self.limits)?;
+        let (diff_id, size, draft) = self.write_and_index(tar, &file, &path, &progress)?;
+        let Summary { entries, data } = draft.finish(&diff_id, size)?;
         if self.fsync {
             file.sync_all().map_err(|e| Error::io("sync", Some(staging.path()), e))?;
             root.sync_file(Path::new(INDEX))?;
@@ -45,6 +47,32 @@ impl Portable {
             }
         }
         Ok(Imported { diff_id, size, entries, data })
+    }
+
+    /// Writes a tar to a file; its rows are made of what is there, and the disk is at work, while the rest comes.
+    fn write_and_index(
+        &self,
+        tar: Box<dyn Read + Send>,
+        file: &Arc<File>,
+        index: &Path,
+        progress: &Progress,
+    ) -> Result<(String, u64, Draft)> {
+        let (growing, writer) = Growing::start(Arc::clone(file));
+        std::thread::scope(|scope| {
+            let spawn = |name: &str| std::thread::Builder::new().name(format!("winlayers-{name}"));
+            let failed = |e| Error::io("start a thread", None, e);
+            let bytes = Arc::clone(&growing) as Arc<dyn ReadAt>;
+            let draft = spawn("index").spawn_scoped(scope, || Index::draft(bytes, index, &self.limits));
+            let draft = draft.map_err(failed)?;
+            let syncs = self.fsync.then(|| spawn("sync").spawn_scoped(scope, || growing.sync_behind()));
+            let syncs = syncs.transpose().map_err(failed)?;
+            let copied = copy_hashed(tar, writer, self.home.path(), &self.limits, progress);
+            let (draft, synced) = (join(draft), syncs.map_or(Ok(()), join));
+            // Of several errors always the same one: bytes that could not be had, then what is wrong with them.
+            let (diff_id, size) = copied?;
+            synced?;
+            Ok((diff_id, size, draft?))
+        })
     }
 
     pub(super) fn recorded_import(&self, id: &LayerId) -> Result<Option<Imported>> {
@@ -129,4 +157,8 @@ impl Portable {
         self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id.key());
         if self.fsync { sync_names(&self.path(id, "")) } else { Ok(()) }
     }
+}
+
+fn join<T>(thread: std::thread::ScopedJoinHandle<'_, T>) -> T {
+    thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }

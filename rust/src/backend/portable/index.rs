@@ -8,6 +8,8 @@ mod build;
 #[cfg(test)]
 mod tests;
 
+pub use build::Draft;
+
 use crate::backend::Imported;
 use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::open_file;
@@ -18,6 +20,7 @@ use crate::policy::Policy;
 use crate::store::sql;
 use crate::tar::{ReadAt, Source};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
+use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -145,7 +148,16 @@ impl Index {
     /// [`Rule::WhiteoutName`]: crate::error::Rule::WhiteoutName
     /// [`Rule::NameEscapes`]: crate::error::Rule::NameEscapes
     pub fn build(tar: Arc<dyn ReadAt>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
-        build::build(tar, index, diff_id, limits)
+        let size = tar.size().map_err(|e| Error::io("stat", None, e))?;
+        Self::draft(tar, index, limits)?.finish(diff_id, size)
+    }
+
+    /// As [`Index::build`], up to what is known only when the last byte of the tar is there.
+    ///
+    /// # Errors
+    /// As [`Index::build`].
+    pub fn draft(tar: Arc<dyn ReadAt>, index: &Path, limits: &Limits) -> Result<Draft> {
+        build::draft(tar, index, limits)
     }
 
     /// Opens a tar and its index.
@@ -154,7 +166,9 @@ impl Index {
     /// [`StoreFault::Damaged`] for an index that is none, is of another version, or does not go with the tar;
     /// [`Error::Io`].
     pub fn open(tar: &Path, index: &Path, limits: &Limits) -> Result<Self> {
-        Self::open_with(Arc::new(open_file(tar)?), index, limits)
+        let file = open_file(tar)?;
+        let size = file.size().map_err(|e| Error::io("stat", Some(tar), e))?;
+        Self::open_with(Arc::new(Tar { file, size }), index, limits)
     }
 
     /// Opens an index, with a tar that may be no file.
@@ -239,6 +253,18 @@ impl Index {
     /// # Errors
     /// Those of reading a layer tar; [`StoreFault::Damaged`] where the tar has no such entry there.
     pub fn entry(&self, row: &Row) -> Result<Found> {
+        self.decode(row, LayerReader::next_found)
+    }
+
+    /// As [`Index::entry`], but for the named streams, which stand behind the data.
+    ///
+    /// # Errors
+    /// As [`Index::entry`].
+    pub fn head(&self, row: &Row) -> Result<Found> {
+        self.decode(row, LayerReader::next_head)
+    }
+
+    fn decode(&self, row: &Row, next: fn(&mut LayerReader) -> Result<Option<Found>>) -> Result<Found> {
         let Some(place) = row.place else {
             let entry = LayerEntry::new(row.name.clone(), EntryKind::Directory);
             return Ok(Found { entry, has_data: false, places: Vec::new(), position: 0, globals: 0 });
@@ -251,7 +277,7 @@ impl Index {
             let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
             What::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
         };
-        match reader.next_found()? {
+        match next(&mut reader)? {
             Some(found) if is_it(&found) => Ok(found),
             _ => Err(self.damaged(&format!("\"{}\", which its tar has elsewhere", display_name(&row.name)))),
         }
@@ -321,6 +347,22 @@ impl Index {
 
     fn damaged(&self, what: &str) -> Error {
         Error::store(StoreFault::Damaged, "", format!("{}: it tells of {what}", self.path))
+    }
+}
+
+/// A tar whose length was looked at once.
+struct Tar {
+    file: File,
+    size: u64,
+}
+
+impl ReadAt for Tar {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.file.read_at(buf, offset)
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.size)
     }
 }
 

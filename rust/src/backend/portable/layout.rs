@@ -4,7 +4,7 @@
 use super::index::Data;
 use super::link_text::text_on_disk;
 use super::record::{RecordWriter, SEPARATOR, Stat, name_key};
-use super::tree::{FILES, children, join, place};
+use super::tree::{Ahead, FILES, join, place};
 use super::view::{Node, View};
 use crate::error::{Error, Limit, Result, StoreFault, display_name};
 use crate::fs::{Kind, Metadata, Root, outlast};
@@ -92,7 +92,7 @@ enum Shape {
 impl Layout<'_> {
     fn walk(&mut self, crew: &Crew) -> Result<()> {
         let Some(top) = self.view.find(FILES)? else { return Ok(()) };
-        let info = self.view.entry(&top)?.entry.basic_info;
+        let info = self.view.head(&top)?.entry.basic_info;
         let mut levels = vec![Level { path: FILES.to_vec(), children: self.view.children(&top)?.into_iter(), info }];
         while let Some(level) = levels.last_mut() {
             let Some(node) = level.children.next() else {
@@ -154,9 +154,9 @@ impl Layout<'_> {
     fn shape(&self, shown: &Node, path: &[u8]) -> Result<Shape> {
         match shown.kind {
             EntryKind::File => Ok(Shape::File),
-            EntryKind::Directory => Ok(Shape::Directory(self.view.entry(shown)?.entry.basic_info)),
+            EntryKind::Directory => Ok(Shape::Directory(self.view.head(shown)?.entry.basic_info)),
             EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse => {
-                let found = self.view.entry(shown)?;
+                let found = self.view.head(shown)?;
                 let info = found.entry.basic_info;
                 Ok(match text_on_disk(self.view, path, &found.entry)? {
                     Some(text) => Shape::Symlink(text, info),
@@ -185,23 +185,22 @@ fn times(info: &BasicInfo) -> (Option<std::time::SystemTime>, Option<std::time::
 }
 
 /// Writes a file with what the disk can hold of it.
-fn write_file(view: &View, root: &Root, job: &Job, durable: bool, buffer: &mut [u8]) -> Result<()> {
-    let found = view.entry(&job.node)?;
+fn write_file(view: &View, root: &Root, job: &Job, buffer: &mut [u8]) -> Result<File> {
+    let found = view.head(&job.node)?;
     let on_disk = disk_path(place(&job.path))?;
     let mut file = explain(root.create_file(&on_disk))?;
     if found.has_data {
         copy(&mut view.open_found(&job.node, &found, None)?, &found.entry, &mut file, buffer)?;
     }
-    let failed = |e| Error::io("write", Some(&root.path().join(&on_disk)), e);
     let (accessed, modified) = times(&found.entry.basic_info);
     let mut set = FileTimes::new();
     set = accessed.map_or(set, |time| set.set_accessed(time));
     set = modified.map_or(set, |time| set.set_modified(time));
-    file.set_times(set).map_err(failed)?;
+    file.set_times(set).map_err(|e| Error::io("write", Some(&root.path().join(&on_disk)), e))?;
     if found.entry.basic_info.attributes.contains(FileAttributes::READONLY) {
         root.set_read_only(&on_disk, true)?;
     }
-    if durable { file.sync_all().map_err(failed) } else { Ok(()) }
+    Ok(file)
 }
 
 fn copy(data: &mut Data, entry: &LayerEntry, file: &mut File, buffer: &mut [u8]) -> Result<()> {
@@ -261,9 +260,18 @@ fn finish(disk: &Disk, mut spool: Spool, durable: bool) -> Result<()> {
 
 /// Writes down what the tree looks like, and waits until changes can be told from that.
 fn remember(disk: &Disk, path: &Path, made: u64) -> Result<()> {
+    let (rows, newest) = std::thread::scope(|scope| write_record(disk, &Ahead::start(scope, disk)?, path))?;
+    if rows != made {
+        return Err(changed(FILES, "something else wrote into the folder meanwhile"));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    newest.map_or(Ok(()), |newest| outlast(folder, newest))
+}
+
+/// Tells how many rows it wrote, and the newest time of change among them.
+fn write_record(disk: &Disk, ahead: &Ahead, path: &Path) -> Result<(u64, Option<(i64, i64)>)> {
     let mut record = RecordWriter::create(path)?;
-    let mut newest = None;
-    let mut rows = 0_u64;
+    let (mut rows, mut newest) = (0, None);
     let mut add = |record: &mut RecordWriter, key: &[u8], name: &[u8], metadata: &Metadata| {
         newest = newest.max(metadata.changed);
         rows += 1;
@@ -271,7 +279,7 @@ fn remember(disk: &Disk, path: &Path, made: u64) -> Result<()> {
     };
     let top = name_key(FILES);
     add(&mut record, &top, FILES, &disk.root.metadata(Path::new(""))?)?;
-    let mut levels = vec![(FILES.to_vec(), top, children(disk, FILES)?.into_iter())];
+    let mut levels = vec![(FILES.to_vec(), top, ahead.enter(FILES)?.into_iter())];
     while let Some((directory, directory_key, below)) = levels.last_mut() {
         let Some(child) = below.next() else {
             levels.pop();
@@ -283,16 +291,12 @@ fn remember(disk: &Disk, path: &Path, made: u64) -> Result<()> {
         add(&mut record, &key, &child.name, &child.metadata)?;
         if child.metadata.kind == Kind::Directory {
             let member = join(directory, &child.name);
-            let below = children(disk, &member)?.into_iter();
+            let below = ahead.enter(&member)?.into_iter();
             levels.push((member, key, below));
         }
     }
     record.finish()?;
-    if rows != made {
-        return Err(changed(FILES, "something else wrote into the folder meanwhile"));
-    }
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    newest.map_or(Ok(()), |newest| outlast(folder, newest))
+    Ok((rows, newest))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! lies in `.winlayers/tmp`, what is being deleted in `.winlayers/trash`, and read-only views in `.winlayers/views`.
 
 pub(crate) mod export;
+mod growing;
 mod import;
 pub mod index;
 pub mod layout;

@@ -2,8 +2,10 @@
 
 use super::record::name_key;
 use crate::error::{Error, Result, Rule, display_name};
-use crate::fs::Metadata;
+use crate::fs::{Kind, Metadata};
 use crate::layer::disk::{Disk, disk_path, name_bytes};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::Scope;
 
 /// What a member name of the tree starts with.
 pub(super) const FILES: &[u8] = b"Files";
@@ -25,11 +27,76 @@ pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
     [directory, b"/", name].concat()
 }
 
-/// What is in a folder of the tree, sorted as NTFS compares names.
-///
-/// # Errors
-/// [`Rule::CaseCollision`] with both names where NTFS takes two for one; [`Error::Io`].
-pub(super) fn children(disk: &Disk, member: &[u8]) -> Result<Vec<Child>> {
+/// What is handed over at once of a folder, and how many such pieces wait.
+const PIECE: usize = 256;
+const PIECES: usize = 64;
+
+/// A thread that lists the folders of a tree ahead of a walk which enters every folder as soon as it meets it.
+pub(super) struct Ahead(Receiver<Result<Piece>>);
+
+struct Piece {
+    folder: Vec<u8>,
+    children: Vec<Child>,
+    is_last: bool,
+}
+
+impl Ahead {
+    /// Begins at the top.
+    pub fn start<'s, 'e>(scope: &'s Scope<'s, 'e>, disk: &Disk) -> Result<Self> {
+        let (pieces, received) = sync_channel(PIECES);
+        let disk = disk.again();
+        let work = move || {
+            // It ends early when the walk has.
+            let _ = list_all(&disk, &pieces);
+        };
+        let thread = std::thread::Builder::new().name("winlayers-list".into()).spawn_scoped(scope, work);
+        thread.map_err(|e| Error::io("start a thread", None, e))?;
+        Ok(Ahead(received))
+    }
+
+    /// What is in the folder that is entered next, sorted as NTFS compares names.
+    ///
+    /// # Errors
+    /// [`Rule::CaseCollision`] with both names where NTFS takes two for one; [`Error::Io`].
+    pub fn enter(&self, folder: &[u8]) -> Result<Vec<Child>> {
+        let mut children = Vec::new();
+        loop {
+            let piece = self.0.recv().map_err(|_| Error::io("list", None, std::io::ErrorKind::BrokenPipe.into()))??;
+            debug_assert_eq!(piece.folder, folder);
+            if piece.is_last && children.is_empty() {
+                return Ok(piece.children);
+            }
+            children.extend(piece.children);
+            if piece.is_last {
+                return Ok(children);
+            }
+        }
+    }
+}
+
+fn list_all(disk: &Disk, pieces: &SyncSender<Result<Piece>>) -> Option<()> {
+    let mut todo = vec![FILES.to_vec()];
+    while let Some(folder) = todo.pop() {
+        let children = match children(disk, &folder) {
+            Ok(children) => children,
+            Err(error) => return pieces.send(Err(error)).ok(),
+        };
+        let below = children.iter().rev().filter(|child| child.metadata.kind == Kind::Directory);
+        todo.extend(below.map(|child| join(&folder, &child.name)));
+        let mut children = children.into_iter();
+        loop {
+            let piece: Vec<Child> = children.by_ref().take(PIECE).collect();
+            let is_last = children.len() == 0;
+            pieces.send(Ok(Piece { folder: folder.clone(), children: piece, is_last })).ok()?;
+            if is_last {
+                break;
+            }
+        }
+    }
+    Some(())
+}
+
+fn children(disk: &Disk, member: &[u8]) -> Result<Vec<Child>> {
     let listed = disk.root.list_metadata(&disk_path(place(member))?)?;
     let mut children: Vec<Child> = listed
         .into_iter()

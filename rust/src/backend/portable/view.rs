@@ -158,11 +158,22 @@ impl View {
     /// # Errors
     /// Those of reading a layer tar.
     pub fn entry(&self, node: &Node) -> Result<Found> {
-        let mut found = self.layers[node.layer].entry(&node.row)?;
+        Ok(self.named(node, self.layers[node.layer].entry(&node.row)?))
+    }
+
+    /// As [`View::entry`], but for the named streams.
+    ///
+    /// # Errors
+    /// As [`View::entry`].
+    pub fn head(&self, node: &Node) -> Result<Found> {
+        Ok(self.named(node, self.layers[node.layer].head(&node.row)?))
+    }
+
+    fn named(&self, node: &Node, mut found: Found) -> Found {
         if node.row.place.is_none() {
             found.entry.name.clone_from(&node.path);
         }
-        Ok(found)
+        found
     }
 
     /// The node whose data this one has: itself, or what a hard link leads to, in the layer of the link or below.

@@ -11,7 +11,7 @@ use crate::backend::portable::index::Index;
 use crate::backend::portable::merged::Merged;
 use crate::backend::portable::view::View;
 use crate::backend::staging::Staging;
-use crate::backend::{Backend, Change, Export, LayerKind};
+use crate::backend::{Backend, Change, Export, ExportedTar, LayerKind};
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::Root;
@@ -41,7 +41,7 @@ impl Hcs {
             LayerKind::Empty => Box::new(Cursor::new(vec![0; 2 * crate::tar::BLOCK])),
         };
         // All that HCS is needed for is done.
-        Ok(Export { tar, live: false })
+        Ok(Export { tar: ExportedTar::Made(tar), live: false })
     }
 
     /// What writes the tar of a layer that was not imported, when HCS has done its part.

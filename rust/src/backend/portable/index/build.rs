@@ -37,15 +37,22 @@ CREATE TABLE about (
 /// The roots that a layer has, and how they are spelled.
 const ROOTS: [(&[u8], &[u8]); 3] = [(b"FILES", b"Files"), (b"HIVES", b"Hives"), (b"UTILITYVM", b"UtilityVM")];
 
-pub(super) fn build(tar: Arc<dyn ReadAt>, index: &Path, diff_id: &str, limits: &Limits) -> Result<Summary> {
-    let size = tar.size().map_err(|e| Error::io("stat", None, e))?;
+/// An index that has its rows, and does not say yet whose.
+pub struct Draft {
+    connection: Connection,
+    path: String,
+    summary: Summary,
+    globals: Vec<u8>,
+}
+
+pub(super) fn draft(tar: Arc<dyn ReadAt>, index: &Path, limits: &Limits) -> Result<Draft> {
     let mut reader = LayerReader::new(Source::Random(tar), Policy::default(), limits)?;
     let path = index.display().to_string();
     let failed = |e| sql(&path, e);
-    let mut connection = create(index).map_err(failed)?;
-    let transaction = connection.transaction().map_err(failed)?;
+    let connection = create(index).map_err(failed)?;
+    connection.execute_batch("BEGIN").map_err(failed)?;
     let mut summary = Summary::default();
-    let mut builder = Builder::new(&transaction, &path)?;
+    let mut builder = Builder::new(&connection, &path)?;
     while let Some(found) = reader.next_found()? {
         summary.entries += 1;
         limits.check(Limit::Entries, summary.entries)?;
@@ -53,12 +60,24 @@ pub(super) fn build(tar: Arc<dyn ReadAt>, index: &Path, diff_id: &str, limits: &
         builder.add(&found).map_err(|e| e.in_member(&found.entry.name))?;
     }
     drop(builder);
-    let numbers = [size, summary.entries, summary.data].map(integer);
-    let about = params![diff_id, numbers[0], numbers[1], numbers[2], reader.global_records()];
-    transaction.execute("INSERT INTO about VALUES (?, ?, ?, ?, ?)", about).map_err(failed)?;
-    transaction.commit().map_err(failed)?;
-    connection.close().map_err(|(_, e)| failed(e))?;
-    Ok(summary)
+    Ok(Draft { connection, path, summary, globals: reader.global_records().to_vec() })
+}
+
+impl Draft {
+    /// Writes down the digest and the size of the tar, and ends the file, which is not synced.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn finish(self, diff_id: &str, size: u64) -> Result<Summary> {
+        let Draft { connection, path, summary, globals } = self;
+        let failed = |e| sql(&path, e);
+        let numbers = [size, summary.entries, summary.data].map(integer);
+        let about = params![diff_id, numbers[0], numbers[1], numbers[2], globals];
+        connection.execute("INSERT INTO about VALUES (?, ?, ?, ?, ?)", about).map_err(failed)?;
+        connection.execute_batch("COMMIT").map_err(failed)?;
+        connection.close().map_err(|(_, e)| failed(e))?;
+        Ok(summary)
+    }
 }
 
 fn create(index: &Path) -> rusqlite::Result<Connection> {

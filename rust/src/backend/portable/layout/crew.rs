@@ -1,10 +1,11 @@
-//! Threads that write files while the caller walks the view.
+//! Threads that write files while the caller walks the view, and threads that wait for the disk to have them.
 
 use super::{Options, write_file};
 use crate::backend::portable::view::{Node, View};
 use crate::error::{Error, Result};
 use crate::fs::Root;
 use std::cell::RefCell;
+use std::fs::File;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,8 +16,10 @@ const BATCH: usize = 32;
 const BATCHES: usize = 8;
 /// Threads that write, beside the one that walks.
 const THREADS: usize = 2;
-/// What one read takes.
-const CHUNK: usize = 256 << 10;
+/// Threads that wait for the disk: it takes files that are waited for together with one commit of its journal.
+const WAITING: usize = 32;
+/// What one read takes, and one write.
+const CHUNK: usize = 128 << 10;
 
 /// A file to be written.
 pub(super) struct Job {
@@ -30,40 +33,58 @@ pub(super) struct Job {
 pub(super) struct Crew {
     jobs: SyncSender<Vec<Job>>,
     batch: RefCell<Vec<Job>>,
-    failure: Arc<Mutex<Option<Error>>>,
+    failure: Failure,
     /// Tells when the threads are done.
     done: Receiver<()>,
 }
 
+/// What went wrong first.
+type Failure = Arc<Mutex<Option<Error>>>;
+
+/// A file whose data is to be on the disk, and its name.
+type Written = (File, Vec<u8>);
+
 impl Crew {
     pub fn start<'s, 'e>(scope: &'s Scope<'s, 'e>, view: &'e View, folder: &Path, options: &Options) -> Result<Self> {
         let (jobs, todo) = sync_channel::<Vec<Job>>(BATCHES);
+        let (written, to_sync) = sync_channel::<Written>(WAITING);
         let (working, done) = sync_channel(1);
-        let todo = Arc::new(Mutex::new(todo));
-        let failure = Arc::new(Mutex::new(None));
+        let (todo, to_sync) = (Arc::new(Mutex::new(todo)), Arc::new(Mutex::new(to_sync)));
+        let failure = Failure::default();
+        let spawn = |name: &str, work: Box<dyn FnOnce() + Send + 'e>| {
+            let thread = std::thread::Builder::new().name(format!("winlayers-{name}")).spawn_scoped(scope, work);
+            thread.map(drop).map_err(|e| Error::io("start a thread", None, e))
+        };
         for _ in 0..THREADS {
             // Each keeps the folder open in which it is.
             let root = Root::open(folder)?;
             let (todo, failure, working) = (Arc::clone(&todo), Arc::clone(&failure), working.clone());
-            let durable = options.durable;
+            let written = options.durable.then(|| written.clone());
             let work = move || {
                 let _working = working;
                 let mut buffer = vec![0; CHUNK];
-                while let Some(batch) = next(&todo) {
-                    for job in batch {
-                        let written = write_file(view, &root, &job, durable, &mut buffer);
-                        if let Err(error) = written {
-                            let mut failure = failure.lock().unwrap_or_else(PoisonError::into_inner);
-                            failure.get_or_insert(error.in_member(&job.path));
-                        }
-                        if failed(&failure) {
-                            break;
-                        }
+                for job in std::iter::from_fn(|| next(&todo)).flatten().take_while(|_| !failed(&failure)) {
+                    match (write_file(view, &root, &job, &mut buffer), &written) {
+                        (Err(error), _) => fail(&failure, error.in_member(&job.path)),
+                        // Nobody takes it only where something failed.
+                        (Ok(file), Some(written)) => drop(written.send((file, job.path))),
+                        (Ok(_), None) => {}
                     }
                 }
             };
-            let thread = std::thread::Builder::new().name("winlayers-layout".into()).spawn_scoped(scope, work);
-            thread.map_err(|e| Error::io("start a thread", None, e))?;
+            spawn("layout", Box::new(work))?;
+        }
+        for _ in 0..if options.durable { WAITING } else { 0 } {
+            let (to_sync, failure, working) = (Arc::clone(&to_sync), Arc::clone(&failure), working.clone());
+            let work = move || {
+                let _working = working;
+                while let Some((file, path)) = next(&to_sync) {
+                    if let Err(error) = file.sync_all() {
+                        fail(&failure, Error::io("sync", None, error).in_member(&path));
+                    }
+                }
+            };
+            spawn("sync", Box::new(work))?;
         }
         Ok(Crew { jobs, batch: RefCell::default(), failure, done })
     }
@@ -94,8 +115,12 @@ impl Crew {
     }
 }
 
-fn next(todo: &Mutex<Receiver<Vec<Job>>>) -> Option<Vec<Job>> {
+fn next<T>(todo: &Mutex<Receiver<T>>) -> Option<T> {
     todo.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
+}
+
+fn fail(failure: &Mutex<Option<Error>>, error: Error) {
+    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
 }
 
 fn failed(failure: &Mutex<Option<Error>>) -> bool {

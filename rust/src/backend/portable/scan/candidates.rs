@@ -3,7 +3,7 @@
 //! Only what differs is kept, in a database of its own that SQLite moves to a temporary file when it grows.
 
 use crate::backend::portable::record::{Cursor, Record, SEPARATOR, Stat, broken, name_key, path_of_key};
-use crate::backend::portable::tree::{Child, FILES, children, join};
+use crate::backend::portable::tree::{Ahead, Child, FILES, join};
 use crate::error::{Error, Result, Rule};
 use crate::fs::Kind;
 use crate::layer::disk::Disk;
@@ -66,7 +66,7 @@ impl Candidates {
         let found = Candidates { db };
         let mut rows = record.rows()?;
         let mut cursor = Cursor::new(record, &mut rows)?;
-        found.compare(disk, &mut cursor)?;
+        std::thread::scope(|scope| found.compare(disk, &Ahead::start(scope, disk)?, &mut cursor))?;
         found.db.execute_batch("COMMIT").map_err(failed)?;
         Ok(found)
     }
@@ -107,7 +107,7 @@ impl Candidates {
         Ok(None)
     }
 
-    fn compare(&self, disk: &Disk, cursor: &mut Cursor<'_, '_>) -> Result<()> {
+    fn compare(&self, disk: &Disk, ahead: &Ahead, cursor: &mut Cursor<'_, '_>) -> Result<()> {
         let top_key = name_key(FILES);
         let top = Stat::of(&disk.root.metadata(Path::new(""))?);
         if !cursor.at_end && cursor.key == top_key {
@@ -118,7 +118,7 @@ impl Candidates {
             }
             cursor.advance()?;
         }
-        let mut levels = vec![Level::open(disk, FILES.to_vec(), top_key)?];
+        let mut levels = vec![Level::open(ahead, FILES.to_vec(), top_key)?];
         while let Some(level) = levels.last_mut() {
             // Both stand in one order; the record may have more in this directory, or nothing any more.
             let recorded = !cursor.at_end && cursor.key.starts_with(&level.prefix);
@@ -138,7 +138,7 @@ impl Candidates {
             let child = level.children.next().expect("it was looked at");
             let entered = self.child(level, child, (order == std::cmp::Ordering::Equal).then_some(&mut *cursor))?;
             if let Some((path, key)) = entered {
-                levels.push(Level::open(disk, path, key)?);
+                levels.push(Level::open(ahead, path, key)?);
             }
         }
         if cursor.at_end {
@@ -251,8 +251,8 @@ struct Level {
 }
 
 impl Level {
-    fn open(disk: &Disk, path: Vec<u8>, key: Vec<u8>) -> Result<Self> {
-        let children = children(disk, &path)?.into_iter().peekable();
+    fn open(ahead: &Ahead, path: Vec<u8>, key: Vec<u8>) -> Result<Self> {
+        let children = ahead.enter(&path)?.into_iter().peekable();
         let mut prefix = key;
         prefix.push(SEPARATOR);
         Ok(Level { path, prefix, children })
