@@ -20,4 +20,3 @@ def test_the_service_conforms(hcs: Hcs, check: str, api: str) -> None:
 @pytest.mark.parametrize("check", native._conformance_checks() if CONTROL else [])
 def test_plain_files_conform_on_windows_too(check: str, fsync: bool) -> None:
     native._check_conformance(check, "portable", fsync)
-

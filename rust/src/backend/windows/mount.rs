@@ -17,6 +17,10 @@ const NOT_YET: [u16; 2] = [21, 1167];
 
 impl Hcs {
     pub(super) fn activate(&self, id: &LayerId) -> Result<()> {
+        if self.is_marked(id)? {
+            // Nobody uses it: the last one could not let go of it.
+            let _ = self.service.deactivate_layer(&self.place(id));
+        }
         // First the mark: who is killed behind it leaves something that is swept.
         self.mark(id)?;
         self.service.activate_layer(&self.place(id)).inspect_err(|_| {
