@@ -106,7 +106,7 @@ def test_a_stream_is_copied_to_a_path_or_a_file(full: wl.LayerStore, tmp_path: P
         assert tar.copy_to(sink) == len(BASE) - 10
         assert tar.copy_to(sink) == 0
     assert sink.getvalue() == BASE[10:]
-    with full.diff("box") as tar, pytest.raises(OSError):
+    with full.diff("box") as tar, pytest.raises(FileNotFoundError):
         tar.copy_to(tmp_path / "missing" / "box.tar")
 
 
