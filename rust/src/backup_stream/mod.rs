@@ -5,9 +5,13 @@
 
 mod header;
 mod reader;
+mod replaced;
+mod restore;
 pub mod sparse;
 mod writer;
 
 pub use header::{StreamHeader, StreamId, stream_attributes};
 pub use reader::Reader;
+pub use replaced::ReplacedData;
+pub use restore::{Fate, Restored, restore};
 pub use writer::Writer;

@@ -9,13 +9,11 @@ use super::folder::{Folder, Security, open_parent, remove_object};
 use super::handle::Object;
 use super::privilege::{Privilege, Privileges};
 use super::sys_backup::{Context, backup_read, backup_write, end_read, end_write};
-use crate::backup_stream::{Reader, StreamHeader, StreamId};
-use crate::error::{Error, Limit, Result, Rule, display_name};
+use crate::backup_stream::{Fate, StreamId, restore};
+use crate::error::{Error, Result, Rule};
 use crate::limits::Limits;
 use crate::nt::FileAttributes;
-use crate::nt::name::wtf8_from_utf16;
-use crate::tar::from_io;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 /// Reads the backup stream of an open file or folder, from its start.
@@ -149,75 +147,6 @@ impl Drop for BackupWriter<'_> {
 // SAFETY: as for the reader.
 unsafe impl Send for BackupWriter<'_> {}
 
-/// What becomes of one stream that [`restore`] comes to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Fate {
-    /// It is written.
-    Write,
-    /// It is left out.
-    Leave,
-    /// It is left out for now, and handed back; its body must fit into `limits.reparse_point`.
-    Keep,
-}
-
-/// What [`restore`] did.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Restored {
-    /// Bytes that were written.
-    pub bytes: u64,
-    /// The streams that were kept, as a backup stream.
-    pub kept: Vec<u8>,
-}
-
-/// Writes a backup stream that nobody vouches for. Each header is checked before the system sees it, and nothing behind
-/// a mistake is written; what stood before it has been.
-///
-/// # Errors
-/// What [`Reader`] finds; [`Rule::NameColon`] for a name that is not `:name:$DATA`, since it could lead to another file;
-/// [`Error::Limit`]; what `fate` gives; [`Error::Io`].
-pub fn restore(
-    sink: &mut impl Write,
-    stream: impl Read,
-    limits: &Limits,
-    mut fate: impl FnMut(&StreamHeader) -> Result<Fate>,
-) -> Result<Restored> {
-    let mut reader = Reader::new(BufReader::with_capacity(BUFFER, stream), limits);
-    let mut restored = Restored::default();
-    let mut wire = Vec::new();
-    while let Some(header) = reader.advance()? {
-        check_stream_name(&header)?;
-        if let Some(offset) = header.sparse_offset {
-            limits.check(Limit::MemberBytes, offset.saturating_add(header.data_size()))?;
-        }
-        let fate = fate(&header)?;
-        wire.clear();
-        header.encode(&mut wire);
-        match fate {
-            Fate::Leave => continue,
-            Fate::Keep => {
-                limits.check(Limit::ReparsePoint, (restored.kept.len() as u64).saturating_add(header.data_size()))?;
-                restored.kept.extend_from_slice(&wire);
-                restored.kept.extend(reader.body(header.data_size())?);
-                continue;
-            }
-            Fate::Write => {}
-        }
-        sink.write_all(&wire).map_err(written)?;
-        restored.bytes += wire.len() as u64;
-        loop {
-            let chunk = reader.data()?;
-            let n = chunk.len();
-            if n == 0 {
-                break;
-            }
-            sink.write_all(chunk).map_err(written)?;
-            reader.consume(n);
-            restored.bytes += n as u64;
-        }
-    }
-    Ok(restored)
-}
-
 /// Reads a file, a folder or a link as a backup stream, its whole security descriptor included; a link is read itself.
 /// The privileges that it takes are held while it is opened, and in each read.
 ///
@@ -309,33 +238,6 @@ impl<T: Write> Write for Privileged<T> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.inner.flush()
-    }
-}
-
-/// A name is opened relative to the file, and is only that of a stream when it looks like one.
-fn check_stream_name(header: &StreamHeader) -> Result<()> {
-    const COLON: u16 = b':' as u16;
-    let is_part = |part: &[u16]| !part.iter().any(|unit| [0, COLON, b'/' as u16, b'\\' as u16].contains(unit));
-    let is_name = match &*header.name {
-        [] => header.id != StreamId::ALTERNATE_DATA,
-        [COLON, rest @ ..] => {
-            let data: Vec<u16> = ":$DATA".encode_utf16().collect();
-            rest.strip_suffix(&*data).is_some_and(|name| !name.is_empty() && is_part(name))
-        }
-        _ => false,
-    };
-    if is_name {
-        return Ok(());
-    }
-    let name = display_name(&wtf8_from_utf16(&header.name));
-    Err(Error::refused(Rule::NameColon, format!("the {} stream \"{name}\"", header.id)))
-}
-
-/// What a failed write tells; the system's own answers come with their path.
-fn written(error: io::Error) -> Error {
-    match from_io(error) {
-        Error::Io { path: None, source, .. } => Error::io("write", None, source),
-        other => other,
     }
 }
 

@@ -6,7 +6,6 @@
 //! Other layers go through transport folders; see [`crate::transport`].
 
 mod reader;
-mod saved;
 mod writer;
 
 pub use reader::{BaseLayerEntry, BaseLayerReader, BaseLayerStream};

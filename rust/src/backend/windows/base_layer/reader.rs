@@ -3,8 +3,8 @@
 use super::super::backup::BackupReader;
 use super::super::folder::{Folder, Security};
 use super::super::handle::{FileId, Info, Object};
-use super::saved::SavedData;
 use super::{BaseLayerOptions, saved_copy_of};
+use crate::backup_stream::ReplacedData;
 use crate::error::{Error, Limit, Result};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::BasicInfo;
@@ -13,6 +13,7 @@ use crate::nt::path::check_member_name;
 use crate::nt::reparse::Tag;
 use crate::policy::Policy;
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 
 /// An entry of a base layer.
@@ -28,7 +29,7 @@ pub struct BaseLayerStream(Source);
 
 enum Source {
     Own(BackupReader),
-    Saved(Box<SavedData>),
+    Saved(Box<ReplacedData<BackupReader, File>>),
 }
 
 impl Read for BaseLayerStream {
@@ -157,7 +158,7 @@ impl<'a> BaseLayerReader<'a> {
         // The copy has kept the times as well.
         entry.basic_info = BasicInfo { attributes: entry.basic_info.attributes, ..info.basic };
         entry.size = info.size;
-        Ok(Source::Saved(Box::new(SavedData::new(own, saved.into_file(), info.size, &self.options.limits))))
+        Ok(Source::Saved(Box::new(ReplacedData::new(own, saved.into_file(), info.size, &self.options.limits))))
     }
 
     /// The names in a folder, as NTFS sorts them: without case.

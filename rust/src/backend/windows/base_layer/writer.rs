@@ -1,10 +1,10 @@
 //! Entries to a base layer's folder.
 
-use super::super::backup::{BackupReader, BackupWriter, Fate, restore};
+use super::super::backup::{BackupReader, BackupWriter};
 use super::super::folder::{Folder, Security};
 use super::super::handle::{Object, lost_attributes};
 use super::{BOOT_FILES, BaseLayerOptions};
-use crate::backup_stream::StreamId;
+use crate::backup_stream::{Fate, StreamId, restore};
 use crate::error::{Error, Limit, Misuse, Result, Rule, display_name};
 use crate::layer_tar::whiteout::base_name;
 use crate::layer_tar::{EntryKind, LayerEntry, Losses};
