@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Build the wheels and the source distribution into dist/, and check them: `wheels.sh [linux] [windows]`, default both.
 # The Linux wheel is linked by Zig against the symbols of an old C library, whatever the one of this machine
-# (docs/decisions/008-wheels.md); it is made from the source distribution, which shows that nothing is missing there.
+# (docs/decisions/010-wheels.md); it is made from the source distribution, which shows that nothing is missing there.
 # The Windows one is cross-built and tried under Wine. What cannot be made on this system is an error only when named.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_argument("--home", metavar="DIR", help="the folder of the store; else WINLAYERS_HOME says it")
     common.add_argument("--driver", choices=("windowsfilter", "windowsdiff"), help="which graph driver to be")
     common.add_argument(
-        "--backend", choices=("portable", "hcs"), help="what keeps the layers; else WINLAYERS_BACKEND, or the system's own"
+        "--backend",
+        choices=("portable", "hcs"),
+        help="what keeps the layers; else WINLAYERS_BACKEND, or the system's own",
     )
     common.add_argument("--no-fsync", action="store_true", help="do not wait until changes are on the disk")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="store_command")
