@@ -22,10 +22,10 @@ class StoreOptions:
     folders, which Docker's driver calls TP4; layers are kept as layer tars whatever it is. `limits`: bounds on what is
     imported.
 
-    For the Host Compute Service of Windows: `hcs_timeout`: seconds that one call may take, None for as long as it does;
-    one that takes longer is HcsError with the name "ERROR_TIMEOUT", and may still be at work. `hcs_api`: which functions
-    are called: "vmcompute", "computestorage" (Windows Server 2019 and later), or "auto" for the former where they are
-    there, as all other tools do.
+    For the Host Compute Service of Windows: `hcs_timeout`: seconds that one call may take, None for as long as it
+    does; one that takes longer is HcsError with the name "ERROR_TIMEOUT", and may still be at work. `hcs_api`: which
+    functions are called: "vmcompute", "computestorage" (Windows Server 2019 and later), or "auto" for the former where
+    they are there, as all other tools do.
 
     >>> import winlayers as wl
     >>> wl.StoreOptions(fsync=False)

@@ -1,6 +1,7 @@
 """A store on the Host Compute Service: which calls it makes, and what becomes of it when one fails."""
 
 import io
+import json
 import os
 import subprocess
 import sys
@@ -126,6 +127,11 @@ class TestCalls:
 Operation = Callable[[wl.LayerStore], object]
 
 
+def got_and_put(store: wl.LayerStore) -> None:
+    store.get("box")
+    store.put("box")
+
+
 def mounted(store: wl.LayerStore) -> None:
     with store.mount("box"):
         pass
@@ -137,7 +143,7 @@ OPERATIONS: dict[str, Operation] = {
     "apply_diff of a base layer": lambda store: store.apply_diff("new", "", layer(BASE)),
     "apply_diff of a child": lambda store: store.apply_diff("new", "child", layer(CHILD, [("Files/l", "Files/e")])),
     "apply_diff into an empty layer": lambda store: store.apply_diff("empty", "child", layer(CHILD)),
-    "get and put": lambda store: (store.get("box"), store.put("box")),
+    "get and put": got_and_put,
     "mount": mounted,
     "diff": lambda store: store.diff("box").close(),
     "diff of an imported layer": lambda store: store.diff("child").close(),
@@ -275,7 +281,7 @@ class TestLayers:
         store.apply_diff("child", "base", above)
         vm = Path(store.home) / "child" / boot
         assert (vm / "other").read_bytes() == b"same"
-        assert os.stat(vm / "other").st_nlink == 2
+        assert (vm / "other").stat().st_nlink == 2
         assert (vm / "new").read_bytes() == b"new"
         with store.diff("child") as exported:
             assert exported.read() == above
@@ -297,7 +303,7 @@ class TestLayers:
         wl.tarsplit.disassemble(tar, metadata)
         metadata.seek(0)
         with store.diff_getter("child") as getter:
-            wl.tarsplit.assemble(metadata, getter.open, again)
+            wl.tarsplit.assemble(metadata, getter, again)
         assert again.getvalue() == tar
 
     def test_damage_is_found(self, hcs: Hcs, store: wl.LayerStore) -> None:
@@ -307,13 +313,18 @@ class TestLayers:
         assert [problem.code for problem in store.check()] == ["integrity"]
 
     def test_base_images(self, hcs: Hcs, home: Path) -> None:
-        image = '{"Name":"core","Version":"1","Path":"C:\\\\images\\\\core_1","Size":5,"CreatedTime":"2016-03-14T00:00:00Z"}'
-        (hcs.control / "base_images.json").write_text(f'{{"Images":[{image}]}}')
+        image = {
+            "Name": "core",
+            "Version": "1",
+            "Path": "C:\\images\\core_1",
+            "Size": 5,
+            "CreatedTime": "2016-03-14T00:00:00Z",
+        }
+        (hcs.control / "base_images.json").write_text(json.dumps({"Images": [image]}))
         store = hcs.store(home)
         for _ in range(2):
             (info,) = store.custom_image_infos()
             assert (info.name, info.size) == ("core", 5)
-        assert store.exists(info.id) is False or store.exists(info.id) is True
 
     def test_transport_form(self, hcs: Hcs, home: Path) -> None:
         store = hcs.store(home, format="transport")

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 import winlayers as wl
-from winlayers.cli import main
 from windows.hcs import CONTROL
+from winlayers.cli import main
 
 pytestmark = pytest.mark.skipif(sys.platform != "win32" or CONTROL is not None, reason="needs a Windows without HCS")
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 from windows_host.conftest import Nano
 from windows_host.host import command
