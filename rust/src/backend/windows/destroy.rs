@@ -19,7 +19,8 @@ impl Hcs {
     pub(super) fn destroy(&self, id: &LayerId) -> Result<()> {
         self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
         let aside = Staging::new(&self.home.path().join(TRASH))?;
-        let gone = aside.relative(&self.home)?.join(id.as_str());
+        let relative = aside.relative(&self.home)?;
+        let gone = relative.join(id.as_str());
         let rename = || self.home.rename(Path::new(id.as_str()), &gone);
         if let Err(error) = rename() {
             // A disk that a failed unmount left attached keeps its folder.
@@ -31,8 +32,8 @@ impl Hcs {
         }
         // What cannot be deleted now stays aside, for a sweep.
         let home = aside.keep();
-        self.service.destroy_layer(&Place { home: home.clone(), id: id.as_str().to_owned() })?;
-        crate::fs::remove_tree(&home)
+        self.service.destroy_layer(&Place { home, id: id.as_str().to_owned() })?;
+        self.home.remove_tree(&relative)
     }
 
     /// Destroys what was put aside, by whomever: the first failure is told when all of it was tried.
@@ -46,7 +47,8 @@ impl Hcs {
                     let id = layer.to_string_lossy().into_owned();
                     self.service.destroy_layer(&Place { home: home.clone(), id })?;
                 }
-                crate::fs::remove_tree(&home)
+                // It is listed through a handle, which this one lets go of: Windows deletes nothing that is open.
+                self.home.remove_tree(&folder)
             });
             if first.is_ok() {
                 first = swept;
