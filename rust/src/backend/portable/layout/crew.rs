@@ -16,7 +16,7 @@ const BATCH: usize = 32;
 const BATCHES: usize = 8;
 /// Threads that write, beside the one that walks.
 const THREADS: usize = 2;
-/// Threads that wait for the disk: it takes files that are waited for together with one commit of its journal.
+/// Threads that wait for the disk: it works on many files at once, and a journal takes them with one commit.
 const WAITING: usize = 32;
 /// What one read takes, and one write.
 const CHUNK: usize = 128 << 10;
