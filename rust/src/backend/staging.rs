@@ -4,6 +4,20 @@ use crate::error::{Error, Result};
 use crate::fs::{Root, sync_names};
 use std::path::{Path, PathBuf};
 
+/// Passes over the failure to delete what somebody has open, which Windows does not delete: a view, of whichever process,
+/// takes it along when it is closed, and the next sweep where that process was killed.
+///
+/// # Errors
+/// Every other failure.
+pub(crate) fn unless_open(error: Error) -> Result<()> {
+    /// ERROR_SHARING_VIOLATION; ERROR_DIR_NOT_EMPTY, of the folder that it is in.
+    const OPEN: [Option<i32>; 2] = [Some(32), Some(145)];
+    match error {
+        Error::Io { source, .. } if cfg!(windows) && OPEN.contains(&source.raw_os_error()) => Ok(()),
+        other => Err(other),
+    }
+}
+
 /// A folder for what is not whole yet, or not any more; it goes with all that is in it when it is dropped.
 pub(crate) struct Staging(Option<tempfile::TempDir>);
 

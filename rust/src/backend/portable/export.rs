@@ -69,14 +69,15 @@ impl Portable {
         match self.layer_kind(id)? {
             LayerKind::Imported | LayerKind::Folder => layers.insert(0, self.index(id)?.expect("it has content")),
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
-                // A layer for the moment: what was changed, as it is now. Its files stay open after they are deleted.
+                // A layer for the moment: what was changed, as it is now.
                 let staging = self.scratch()?;
                 let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
                 let (tree, record, below) = (self.path(id, TREE), self.path(id, RECORD), View::new(layers.clone()));
                 let tar = staging.root()?.create_file(Path::new(TAR))?;
                 let tar = scan::export(&tree, &record, &below, tar, &self.limits)?;
                 Index::build(Arc::new(tar), &index, "", &self.limits)?;
-                layers.insert(0, Arc::new(Index::open(&path, &index, &self.limits)?));
+                let index = Index::open(&path, &index, &self.limits)?;
+                layers.insert(0, Arc::new(index.for_the_moment(staging)));
             }
             LayerKind::Sandbox | LayerKind::Empty => {}
         }

@@ -11,6 +11,7 @@ mod tests;
 pub use build::Draft;
 
 use crate::backend::Imported;
+use crate::backend::staging::Staging;
 use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::open_file;
 use crate::layer_tar::{DataPlace, EntryKind, Found, LayerEntry, LayerReader};
@@ -128,6 +129,8 @@ pub struct Index {
     imported: Imported,
     globals: Vec<u8>,
     limits: Limits,
+    /// Where it lies, when it is for the moment. Windows deletes no file that is open: it goes last.
+    _folder: Option<Staging>,
 }
 
 impl Index {
@@ -193,7 +196,13 @@ impl Index {
             return Err(damaged(format!("expected a tar of {} bytes, found {size}", imported.size)));
         }
         let connection = Mutex::new(connection);
-        Ok(Index { connection, path, tar, imported, globals, limits: limits.clone() })
+        Ok(Index { connection, path, tar, imported, globals, limits: limits.clone(), _folder: None })
+    }
+
+    /// An index that is for the moment: the folder that it lies in goes with it, or at once where a file can be deleted
+    /// that is open.
+    pub(crate) fn for_the_moment(self, folder: Staging) -> Self {
+        Index { _folder: cfg!(windows).then_some(folder), ..self }
     }
 
     /// What the import told.

@@ -20,7 +20,7 @@ mod testing;
 mod tree;
 pub mod view;
 
-use super::staging::Staging;
+use super::staging::{self, Staging};
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, sync_names};
@@ -117,7 +117,7 @@ impl Portable {
         Ok(Some(index))
     }
 
-    /// A layer for the moment, made of the transport folder of a Windows host. Its files stay open after they are deleted.
+    /// A layer for the moment, made of the transport folder of a Windows host.
     fn index_of_folder(&self, id: &LayerId) -> Result<Index> {
         let root = self.transport_folder(id)?;
         let staging = self.scratch()?;
@@ -125,7 +125,7 @@ impl Portable {
         let tar = staging.root()?.create_file(Path::new(TAR))?;
         let (tar, _) = transport::to_layer_tar(&root, tar, self.lossless())?;
         Index::build(Arc::new(tar), &index, "", &self.limits)?;
-        Index::open(&path, &index, &self.limits)
+        Ok(Index::open(&path, &index, &self.limits)?.for_the_moment(staging))
     }
 
     /// The folder of a layer that came from a Windows host, where its metadata is in it.
@@ -346,10 +346,11 @@ impl Backend for Portable {
         for folder in [TMP, TRASH] {
             for name in self.home.list(Path::new(folder))? {
                 let path = Path::new(folder).join(name);
-                match self.home.metadata(&path)?.kind {
-                    Kind::Directory => self.home.remove_tree(&path)?,
-                    _ => self.home.remove_file(&path)?,
-                }
+                let removed = match self.home.metadata(&path)?.kind {
+                    Kind::Directory => self.home.remove_tree(&path),
+                    _ => self.home.remove_file(&path),
+                };
+                removed.or_else(staging::unless_open)?;
             }
         }
         // What a killed import moved in before the index that would have made it count.

@@ -166,8 +166,7 @@ impl Hcs {
         let path = staging.path().join(INDEX);
         let tar = Arc::new(tar);
         Index::build(tar.clone(), &path, "", &self.limits)?;
-        // The index stays open: what cannot be deleted now is swept.
-        Index::open_with(tar, &path, &self.limits)
+        Ok(Index::open_with(tar, &path, &self.limits)?.for_the_moment(staging))
     }
 
     pub(super) fn check(

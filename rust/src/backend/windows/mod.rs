@@ -27,7 +27,7 @@ mod utility_vm;
 
 use super::portable::index::Index;
 use super::portable::merged::Merged;
-use super::staging::Staging;
+use super::staging::{self, Staging};
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root};
@@ -293,8 +293,7 @@ impl Backend for Hcs {
         self.sweep_ready(in_use)?;
         self.sweep_trash()?;
         for name in self.home.list(Path::new(TMP))? {
-            // A view may have an index of it open still: another time, then.
-            let _ = self.home.remove_tree(&Path::new(TMP).join(name));
+            self.home.remove_tree(&Path::new(TMP).join(name)).or_else(staging::unless_open)?;
         }
         Ok(())
     }
