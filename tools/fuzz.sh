@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
 # Run the fuzz targets SECONDS each, two at a time: fuzz.sh SECONDS [TARGET...]. Status 1 when one found something.
+# fuzz.sh flat:SECONDS [TARGET...] runs each until its coverage has not grown for as long.
 # They start from the seeds in git; what a run learns stays in fuzz/corpus and serves the next one. With FUZZ_SEED set
 # a run from a clean checkout goes the way that every such run goes: what turns it red is the change.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-seconds=$1
+case $1 in
+  flat:*) flat=${1#flat:} seconds=0 ;; # 0: libFuzzer runs until it is told to stop
+  *) flat='' seconds=$1 ;;
+esac
 shift
 targets=("$@")
 [ $# -gt 0 ] || mapfile -t targets < <(sed -n 's/^name = "\(\(parse\|roundtrip\|differential\)_.*\)"/\1/p' fuzz/Cargo.toml)
@@ -13,12 +17,34 @@ targets=("$@")
 RUSTC_BOOTSTRAP=1 cargo fuzz build --release >/dev/null
 programs=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release
 
+# Stop the process PID when the coverage in its LOG has not grown for $flat seconds, and say so.
+stop_when_flat() {
+  local pid=$1 log=$2 covered=0 since=$SECONDS started=$SECONDS now
+  while kill -0 "$pid" 2>/dev/null; do
+    sleep 5
+    now=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)
+    [ "$now" = "$covered" ] || { covered=$now since=$SECONDS; }
+    if [ $((SECONDS - since)) -ge "$flat" ]; then
+      echo "flat for $((SECONDS - since)) of $((SECONDS - started)) s at $covered" >>"$log"
+      kill -INT "$pid"
+      return
+    fi
+  done
+}
+
 run() {
-  local target=$1 log=fuzz/artifacts/$1/log
+  local target=$1 log=fuzz/artifacts/$1/log pid status=0
   mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target" "fuzz/artifacts/$target"
-  if "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 -seed="${FUZZ_SEED:-0}" \
-    -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >"$log" 2>&1; then
+  : >"$log"
+  "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 -seed="${FUZZ_SEED:-0}" \
+    -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >>"$log" 2>&1 &
+  pid=$!
+  [ -z "$flat" ] || stop_when_flat "$pid" "$log"
+  wait "$pid" || status=$?
+  if [ "$status" = 0 ]; then
     echo "$target: $(grep -E '^#[0-9]+\s+DONE' "$log" | tr -s ' \t' ' ')"
+  elif [ -n "$flat" ] && grep -q '^flat for' "$log" && grep -q 'libFuzzer: run interrupted' "$log"; then
+    echo "$target: $(grep '^flat for' "$log"), $(grep -oE '^#[0-9]+' "$log" | tail -n 1) runs"
   else
     echo "$target: FOUND SOMETHING"
     grep -m 1 -A 6 'panicked at\|ERROR:' "$log" | cut -c -2000
@@ -28,6 +54,6 @@ run() {
     return 1
   fi
 }
-export -f run
-export programs seconds
+export -f run stop_when_flat
+export programs seconds flat
 printf '%s\n' "${targets[@]}" | xargs -P 2 -I '{}' bash -c 'run "$1"' _ '{}'
