@@ -16,6 +16,7 @@ COMMANDS = {
     "split": "take a layer apart into tar-split metadata and data",
     "join": "put a layer together from what split took apart",
     "store": "keep layers in a store: import, mount, diff, check",
+    "zap": "delete folders of layers that nothing else can delete (Windows)",
     "sd": "translate a security descriptor between SDDL and binary",
     "demo": "go through all of it with Windows programs",
     "doctor": "say what winlayers can do on this machine",

@@ -25,6 +25,7 @@ mod values;
 #[cfg(all(windows, feature = "testing"))]
 mod windows_probe;
 mod writer;
+mod zap;
 
 #[pymodule]
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -41,6 +42,7 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     tarsplit::register(module)?;
     store::register(module)?;
     host::register(module)?;
+    zap::register(module)?;
     #[cfg(feature = "testing")]
     testing::register(module)?;
     #[cfg(all(windows, feature = "testing"))]

@@ -277,7 +277,9 @@ void engine_process_utility(Call *call, const wchar_t *path)
 
 const wchar_t *engine_mount_path(Call *call, const Layer *layer)
 {
-    if (!is_layer(call, layer))
+    if (layer->kind == KIND_NONE) { // A question: asking it of any folder does no harm.
+        fail(call, ERROR_PATH_NOT_FOUND);
         return NULL;
+    }
     return plain_path(layer_state(call, layer) == STATE_IDLE ? layer->path : layer->volume);
 }

@@ -3,17 +3,13 @@
 use super::folder::Folder;
 use super::privilege::{Privilege, Privileges};
 use super::service::Place;
-use super::{DISK, Hcs, TRASH, is_ours};
+use super::{DISK, Hcs, TRASH, is_held, is_ours};
 use crate::backend::staging::Staging;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::layer::disk::name_bytes;
 use crate::store::LayerId;
-use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::PoisonError;
-
-/// ERROR_SHARING_VIOLATION.
-const SHARING_VIOLATION: i32 = 32;
 
 impl Hcs {
     pub(super) fn destroy(&self, id: &LayerId) -> Result<()> {
@@ -69,10 +65,4 @@ impl Hcs {
         }
         Ok(())
     }
-}
-
-/// Whether something keeps a folder from being renamed.
-fn is_held(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::PermissionDenied
-        || source.raw_os_error() == Some(SHARING_VIOLATION))
 }

@@ -20,8 +20,8 @@ use windows::Wdk::Foundation::OBJECT_ATTRIBUTES;
 use windows::Wdk::Storage::FileSystem as nt;
 use windows::Win32::Foundation::{
     ERROR_FILE_EXISTS, ERROR_FILENAME_EXCED_RANGE, ERROR_INVALID_FUNCTION, ERROR_INVALID_PARAMETER,
-    ERROR_NO_MORE_FILES, ERROR_NOT_SUPPORTED, HANDLE, OBJ_CASE_INSENSITIVE, STATUS_OBJECT_NAME_COLLISION,
-    UNICODE_STRING, WIN32_ERROR,
+    ERROR_NO_MORE_FILES, ERROR_NOT_SUPPORTED, ERROR_SHARING_VIOLATION, HANDLE, OBJ_CASE_INSENSITIVE,
+    STATUS_OBJECT_NAME_COLLISION, UNICODE_STRING, WIN32_ERROR,
 };
 use windows::Win32::Storage::FileSystem::{
     CreateFileW, DELETE, FILE_ACCESS_RIGHTS, FILE_DISPOSITION_FLAG_DELETE,
@@ -221,6 +221,20 @@ impl Folder {
         list_names(&self.open_existing(name, FOLDER_ACCESS, SHARE_ALL)?)
     }
 
+    /// Whether somebody has a file open.
+    ///
+    /// # Errors
+    /// As [`Folder::open_read`].
+    pub fn is_open(&self, name: &[u8]) -> Result<bool> {
+        match self.open_inside(name, FILE_GENERIC_READ, FILE_SHARE_MODE(0)) {
+            Ok(_) => Ok(false),
+            Err(Error::Io { source, .. }) if source.raw_os_error() == Some(ERROR_SHARING_VIOLATION.0.cast_signed()) => {
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// Waits until a file, or the names in a folder, are on the disk.
     ///
     /// # Errors
@@ -294,7 +308,7 @@ impl Folder {
     }
 
     /// Closes what is kept open: it would keep removed folders alive, and renamed ones under their old name.
-    fn forget(&self) {
+    pub(super) fn forget(&self) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -24,6 +24,7 @@ mod service;
 mod sys;
 mod sys_backup;
 mod utility_vm;
+pub mod zap;
 
 use super::portable::index::Index;
 use super::portable::merged::Merged;
@@ -301,6 +302,14 @@ impl Backend for Hcs {
     fn shared_base_images(&self) -> Result<String> {
         self.service.base_images()
     }
+}
+
+/// Whether something keeps a folder from being renamed.
+fn is_held(error: &Error) -> bool {
+    /// ERROR_SHARING_VIOLATION.
+    const SHARING_VIOLATION: i32 = 32;
+    matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied
+        || source.raw_os_error() == Some(SHARING_VIOLATION))
 }
 
 /// Names in a layer's folder that are the store's own.
