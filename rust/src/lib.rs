@@ -18,6 +18,7 @@ pub mod layer_tar;
 pub mod limits;
 pub mod nt;
 pub mod policy;
+mod sqlite;
 pub mod store;
 pub mod tar;
 pub mod tar_split;

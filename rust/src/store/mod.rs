@@ -40,7 +40,6 @@ pub use info::LayerInfo;
 pub(crate) use metadata::{CHAIN, OTHER_IDS};
 pub use mounts::Mount;
 pub use state::{after_fork, before_fork};
-pub(crate) use state::{escaped, sql};
 
 /// The graph drivers of the reference.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -4,6 +4,7 @@
 
 use super::id::LayerId;
 use crate::error::{Error, Result, StoreFault};
+use crate::sqlite::{Values, escaped, sql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
 use std::cell::RefCell;
 use std::ops::{Deref, DerefMut};
@@ -187,7 +188,7 @@ impl State {
 
     fn check_version(&self, read_only: bool) -> Result<()> {
         self.transaction(|t| {
-            let pragma = |name: &str| t.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let pragma = |name: &str| t.pragma_query_value(None, name, |row| row.value::<i64>(0));
             let (application, version) = (pragma("application_id")?, pragma("user_version")?);
             if (application, version) == (0, 0) && !read_only {
                 t.execute_batch(TABLES)?;
@@ -231,20 +232,24 @@ impl State {
 
     pub fn record(&self, id: &LayerId) -> Result<Option<Record>> {
         self.query(|c| {
-            let mut statement = c.prepare_cached("SELECT * FROM layer WHERE key = ?")?;
+            let mut statement = c.prepare_cached("SELECT id, parent, stage, owner FROM layer WHERE key = ?")?;
             statement.query_row([id.key()], record).optional()
         })
     }
 
     pub fn records(&self) -> Result<Vec<Record>> {
-        self.query(|c| c.prepare_cached("SELECT * FROM layer ORDER BY key")?.query_map([], record)?.collect())
+        self.query(|c| {
+            c.prepare_cached("SELECT id, parent, stage, owner FROM layer ORDER BY key")?
+                .query_map([], record)?
+                .collect()
+        })
     }
 
     /// Ids of the layers whose parent is this one.
     pub fn children(&self, id: &LayerId) -> Result<Vec<String>> {
         self.query(|c| {
             let mut statement = c.prepare_cached("SELECT id FROM layer WHERE parent = ? ORDER BY key")?;
-            statement.query_map([id.key()], |row| row.get(0))?.collect()
+            statement.query_map([id.key()], |row| row.value(0))?.collect()
         })
     }
 
@@ -281,7 +286,7 @@ impl State {
         self.query(|c| {
             let mut statement =
                 c.prepare_cached("SELECT coalesce(sum(count), 0) FROM hold WHERE key = ? AND kind = ?")?;
-            statement.query_row(params![id.key(), kind.as_str()], |row| row.get::<_, i64>(0))
+            statement.query_row(params![id.key(), kind.as_str()], |row| row.value::<i64>(0))
         })
         .map(i64::unsigned_abs)
     }
@@ -290,7 +295,7 @@ impl State {
     pub fn holds_of(&self, id: &LayerId, owner: &str, kind: Hold) -> Result<u64> {
         self.query(|c| {
             let mut statement = c.prepare_cached("SELECT count FROM hold WHERE key = ? AND owner = ? AND kind = ?")?;
-            statement.query_row(params![id.key(), owner, kind.as_str()], |row| row.get::<_, i64>(0)).optional()
+            statement.query_row(params![id.key(), owner, kind.as_str()], |row| row.value::<i64>(0)).optional()
         })
         .map(|count| count.unwrap_or(0).unsigned_abs())
     }
@@ -320,7 +325,7 @@ impl State {
             let mut statement = c.prepare_cached(
                 "SELECT owner FROM hold WHERE owner <> '' UNION SELECT owner FROM layer WHERE owner IS NOT NULL",
             )?;
-            statement.query_map([], |row| row.get(0))?.collect()
+            statement.query_map([], |row| row.value(0))?.collect()
         })
     }
 
@@ -328,7 +333,7 @@ impl State {
     pub fn held_by(&self, owner: &str) -> Result<Vec<String>> {
         self.query(|c| {
             let mut statement = c.prepare_cached("SELECT DISTINCT key FROM hold WHERE owner = ?")?;
-            statement.query_map([owner], |row| row.get(0))?.collect()
+            statement.query_map([owner], |row| row.value(0))?.collect()
         })
     }
 
@@ -341,37 +346,8 @@ impl State {
 }
 
 fn record(row: &Row) -> rusqlite::Result<Record> {
-    let stage: String = row.get("stage")?;
+    let stage: String = row.value(2)?;
     // What a later version may write is nothing that this one could undo.
     let stage = STAGES.iter().find(|(_, word)| *word == stage).map_or(Stage::Ready, |(stage, _)| *stage);
-    Ok(Record { id: row.get("id")?, parent: row.get("parent")?, stage, owner: row.get("owner")? })
-}
-
-/// A path as SQLite's URIs have it.
-pub(crate) fn escaped(path: &Path) -> String {
-    let mut out = String::new();
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        match byte {
-            b'\\' if cfg!(windows) => out.push('/'),
-            b'/' | b'.' | b'-' | b'_' | b':' => out.push(char::from(byte)),
-            _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
-            _ => out.push_str(&format!("%{byte:02x}")),
-        }
-    }
-    out
-}
-
-/// What SQLite answers, as what the system answered or as damage.
-pub(crate) fn sql(path: &str, error: rusqlite::Error) -> Error {
-    use rusqlite::ErrorCode as Code;
-    let kind = match error.sqlite_error_code() {
-        Some(Code::DiskFull) => std::io::ErrorKind::StorageFull,
-        Some(Code::ReadOnly) => std::io::ErrorKind::ReadOnlyFilesystem,
-        Some(Code::PermissionDenied) => std::io::ErrorKind::PermissionDenied,
-        Some(Code::CannotOpen) => std::io::ErrorKind::NotFound,
-        Some(Code::DatabaseBusy | Code::DatabaseLocked) => std::io::ErrorKind::TimedOut,
-        Some(Code::SystemIoFailure) => std::io::ErrorKind::Other,
-        _ => return Error::store(StoreFault::Damaged, "", format!("{path}: {error}")),
-    };
-    Error::io("use the database", Some(Path::new(path)), std::io::Error::new(kind, error))
+    Ok(Record { id: row.value(0)?, parent: row.value(1)?, stage, owner: row.value(3)? })
 }

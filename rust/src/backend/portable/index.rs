@@ -18,7 +18,7 @@ use crate::layer_tar::{DataPlace, EntryKind, Found, LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
-use crate::store::sql;
+use crate::sqlite::{Values, escaped, sql};
 use crate::tar::{ReadAt, Source};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::fs::File;
@@ -183,7 +183,7 @@ impl Index {
         let damaged = |detail: String| Error::store(StoreFault::Damaged, "", format!("{path}: {detail}"));
         let connection = open_immutable(index)?;
         let (imported, globals) = (|| {
-            let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+            let pragma = |name: &str| connection.pragma_query_value(None, name, |row| row.value::<i64>(0));
             if (pragma("application_id")?, pragma("user_version")?) != (APPLICATION, VERSION) {
                 return Ok(None);
             }
@@ -336,7 +336,7 @@ impl Index {
                 return Ok(false);
             }
             const ALL: &str = "SELECT *, folder FROM entry ORDER BY folder, name";
-            let whole = |found: &rusqlite::Row| Ok((row(found)?, found.get::<_, i64>(COLUMNS)?));
+            let whole = |found: &rusqlite::Row| Ok((row(found)?, found.value::<i64>(COLUMNS)?));
             let (mut left, mut right) = (left.prepare(ALL)?, right.prepare(ALL)?);
             let mut right = right.query_map([], whole)?;
             for one in left.query_map([], whole)? {
@@ -402,7 +402,7 @@ fn open_immutable(index: &Path) -> Result<Connection> {
     // SQLite tells less about a file that is not there.
     drop(open_file(index)?);
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let uri = format!("file:{}?immutable=1", crate::store::escaped(index));
+    let uri = format!("file:{}?immutable=1", escaped(index));
     let open = || {
         let connection = Connection::open_with_flags(uri, flags)?;
         connection.pragma_update(None, "mmap_size", 0)?;
@@ -414,15 +414,15 @@ fn open_immutable(index: &Path) -> Result<Connection> {
 }
 
 fn about(row: &rusqlite::Row) -> rusqlite::Result<(Imported, Vec<u8>)> {
-    let number = |i| row.get::<_, i64>(i).map(i64::unsigned_abs);
-    let imported = Imported { diff_id: row.get(0)?, size: number(1)?, entries: number(2)?, data: number(3)? };
-    Ok((imported, row.get(4)?))
+    let number = |i| row.value::<i64>(i).map(i64::unsigned_abs);
+    let imported = Imported { diff_id: row.value(0)?, size: number(1)?, entries: number(2)?, data: number(3)? };
+    Ok((imported, row.value(4)?))
 }
 
 const COLUMNS: usize = 10;
 
 fn row(row: &rusqlite::Row) -> rusqlite::Result<Row> {
-    let number = |i| row.get::<_, i64>(i);
+    let number = |i| row.value::<i64>(i);
     let wrong = |i, number| rusqlite::Error::IntegralValueOutOfRange(i, number);
     let kind = number(3)?;
     let what = KINDS.iter().find(|(_, number)| *number == kind).map(|(what, _)| *what).ok_or_else(|| wrong(3, kind))?;
@@ -433,14 +433,14 @@ fn row(row: &rusqlite::Row) -> rusqlite::Result<Row> {
     }
     let hides = number(9)?;
     Ok(Row {
-        key: row.get(1)?,
-        name: row.get(2)?,
+        key: row.value(1)?,
+        name: row.value(2)?,
         what,
         folder: folder.unsigned_abs(),
-        place: row.get::<_, Option<i64>>(5)?.map(i64::unsigned_abs),
+        place: row.value::<Option<i64>>(5)?.map(i64::unsigned_abs),
         globals: number(6)?.unsigned_abs(),
         size: number(7)?.unsigned_abs(),
-        link: row.get(8)?,
+        link: row.value(8)?,
         hides: hides & HIDES != 0,
         opaque: hides & OPAQUE != 0,
     })

@@ -8,6 +8,7 @@ use crate::error::{Error, Result, StoreFault};
 use crate::fs::{Kind, Metadata};
 use crate::layer::disk::unix_time;
 use crate::layer::names::fold_into;
+use crate::sqlite::Values;
 use rusqlite::{Connection, OpenFlags, Rows, Statement};
 use std::path::{Path, PathBuf};
 
@@ -174,7 +175,7 @@ impl Record {
         let failed = |e| broken(path, e);
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let db = Connection::open_with_flags(path, flags).map_err(failed)?;
-        let number = |pragma: &str| db.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(failed);
+        let number = |pragma: &str| db.pragma_query_value(None, pragma, |row| row.value::<i32>(0)).map_err(failed);
         if (number("application_id")?, number("user_version")?) != (APPLICATION, VERSION) {
             return Err(damaged(path, "not a record of this version"));
         }

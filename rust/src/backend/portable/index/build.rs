@@ -6,7 +6,7 @@ use crate::layer_tar::{EntryKind, Found, LayerReader, whiteout};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
-use crate::store::sql;
+use crate::sqlite::sql;
 use crate::tar::{ReadAt, Source};
 use rusqlite::{Connection, Statement, params};
 use std::path::Path;

@@ -8,6 +8,7 @@ use crate::error::{Error, Result, Rule};
 use crate::fs::Kind;
 use crate::layer::disk::Disk;
 use crate::layer::pack::check_new_name;
+use crate::sqlite::Values;
 use rusqlite::{Connection, Row};
 use std::path::Path;
 
@@ -101,7 +102,7 @@ impl Candidates {
         while let Some(row) = rows.next().map_err(failed)? {
             let before = row.get_ref(1).and_then(|value| Ok(value.as_blob()?)).map_err(failed)?;
             if let Some(before) = Stat::from_bytes(before).filter(|before| before.same_file(stat)) {
-                return Ok(Some(Before { path: row.get(0).map_err(failed)?, stat: before, respelled: false }));
+                return Ok(Some(Before { path: row.value(0).map_err(failed)?, stat: before, respelled: false }));
             }
         }
         Ok(None)
@@ -263,13 +264,13 @@ const COLUMNS: &str = "path, now, before_path, before, respelled";
 
 fn candidate(row: &Row<'_>) -> rusqlite::Result<Candidate> {
     let stat = |index| -> rusqlite::Result<Option<Stat>> {
-        let bytes: Option<Vec<u8>> = row.get(index)?;
+        let bytes: Option<Vec<u8>> = row.value(index)?;
         Ok(bytes.and_then(|bytes| Stat::from_bytes(&bytes)))
     };
-    let before_path: Option<Vec<u8>> = row.get(2)?;
-    let respelled = row.get(4)?;
+    let before_path: Option<Vec<u8>> = row.value(2)?;
+    let respelled = row.value(4)?;
     let before = before_path.zip(stat(3)?).map(|(path, stat)| Before { path, stat, respelled });
-    Ok(Candidate { path: row.get(0)?, now: stat(1)?, before })
+    Ok(Candidate { path: row.value(0)?, now: stat(1)?, before })
 }
 
 fn number(stat: &Stat) -> (i64, i64) {
