@@ -7,6 +7,7 @@ met; the same goes to benches/.work/results.json.
 from __future__ import annotations
 
 import argparse
+import subprocess
 import sys
 from pathlib import Path
 
@@ -47,10 +48,17 @@ def main() -> int:
     print(", ".join(f"{key} {value}" for key, value in about.items()))
     failed: list[str] = []
     results, singles, peaks = [], [], []
+    windows = [row for row in all_rows if row.ours.windows and row.name in wanted]
+    if windows:
+        attempt(failed, "windows", peers.build_for_windows)
+    if "windows" in failed:
+        wanted = [name for name in wanted if name not in {row.name for row in windows}]
     for row in all_rows:
         on = Input(row.layer) if row.layer and not arguments.quick else layer
         if row.name in wanted and (result := attempt(failed, row.name, rows.measure, row, on, runs)):
             results.append(result)
+    if windows:
+        peers.stop_windows()
     if "start-up" in wanted:
         seconds = attempt(failed, "start-up", start_up, runs)
         if seconds is not None:
@@ -98,7 +106,7 @@ def attempt(failed: list[str], name: str, work, *arguments):
     print(f"{name} ...", file=sys.stderr, flush=True)
     try:
         return work(*arguments)
-    except (RuntimeError, OSError) as error:
+    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
         print(f"{name}: {error}", file=sys.stderr)
         failed.append(name)
         return None

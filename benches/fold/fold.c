@@ -17,7 +17,7 @@ static PyObject *start(PyObject *self, PyObject *args) {
     sum = pending = 0;
     pending_bytes = 0;
     total = 0;
-    Py_RETURN_NONE;
+    return Py_BuildValue(""); /* None, without the address of a variable, which linking for Windows cannot have */
 }
 
 /* fold(data) -> number of bytes; fit to be a file's write method. */

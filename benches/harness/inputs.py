@@ -156,20 +156,24 @@ def prepare(fresh: bool = False) -> None:
 def fresh_output() -> None:
     """Takes away what the last run wrote, and waits until the disk is idle.
 
-    The files are emptied and put aside, and deleted at the end: ext4 looks at every inode that was deleted in the last
-    minutes, again for each new file, which would be most of what a run takes.
+    The files are emptied and put aside, and deleted at the end.
     """
     if OUTPUTS.exists():
         TRASH.mkdir(exist_ok=True)
-        aside = OUTPUTS.rename(TRASH / str(time.monotonic_ns()))
-        for folder, _, names in os.walk(aside):
-            for name in names:
-                path = Path(folder, name)
-                if not path.is_symlink() and path.stat().st_size > SMALL:
-                    path.chmod(0o600)
-                    os.truncate(path, 0)
+        empty(OUTPUTS.rename(TRASH / str(time.monotonic_ns())))
     OUTPUTS.mkdir(parents=True)
     os.sync()
+
+
+def empty(tree: Path) -> None:
+    """Gives back the space that files take, but not the files: ext4 looks at every inode that was deleted in the last
+    minutes, again for each new file, which would be most of what a run takes."""
+    for folder, _, names in os.walk(tree):
+        for name in names:
+            path = Path(folder, name)
+            if not path.is_symlink() and path.stat().st_size > SMALL:
+                path.chmod(0o600)
+                os.truncate(path, 0)
 
 
 def forget_output() -> None:

@@ -14,6 +14,8 @@ from harness import BENCHES, WORK
 
 GO_WINIO = "github.com/Microsoft/go-winio"
 GO_PEER = WORK / "peer"
+ROOT = BENCHES.parent
+WHEEL = ROOT / "target/windows-wheel"
 # command -> Debian package
 TOOLS = {"igzip": "isal", "zstd": "zstd", "openssl": "openssl", "tar": "tar", "cc": "gcc", "go": "golang-go"}
 
@@ -27,6 +29,33 @@ def build() -> None:
     assert version, "go.mod names go-winio"
     copy_go_winio(version[1])
     subprocess.run(["go", "build", "-o", GO_PEER, "."], cwd=BENCHES / "peers/go", check=True)
+
+
+def build_for_windows() -> None:
+    """The same for Windows: the wheel that is shipped, in the Python under Wine, and go-winio's code as an exe."""
+    if subprocess.run([ROOT / "tools/windows/wheel.sh", WHEEL]).returncode:
+        raise RuntimeError("no wheel for Windows can be built here")
+    subprocess.run([ROOT / "tools/windows/install.sh", WHEEL], check=True)
+    environment = os.environ | {"GOOS": "windows", "GOARCH": "amd64"}
+    subprocess.run(["go", "build", "-o", WORK / "peer.exe", "."], cwd=BENCHES / "peers/go", check=True, env=environment)
+    source, built = BENCHES / "fold/fold.c", WORK / "fold.pyd"
+    if not built.exists() or built.stat().st_mtime < source.stat().st_mtime:
+        # The headers are those of this system's Python, which has a file that Windows has not, and needs nothing of it.
+        (WORK / "include/sys").mkdir(parents=True, exist_ok=True)
+        (WORK / "include/sys/select.h").touch()
+        options = ["-O3", "-mavx2", "-s", "-shared", f"-I{WORK / 'include'}", f"-I{sysconfig.get_path('include')}"]
+        python = subprocess.run(
+            ["bash", "-c", 'source "$0" && echo "$drive"', ROOT / "tools/windows/env.sh"],
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout.strip()
+        compiler = "x86_64-w64-mingw32-gcc"
+        subprocess.run([compiler, *options, source, "-o", built, f"{python}/python/python3.dll"], check=True)
+
+
+def stop_windows() -> None:
+    subprocess.run(["bash", "-c", 'source "$0" && "$WINESERVER" -k', ROOT / "tools/windows/env.sh"])
 
 
 def install_missing() -> None:

@@ -6,7 +6,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from harness.inputs import Input, fresh_output
 from harness.workers import Answer, Worker, run_command
@@ -25,15 +25,21 @@ class Side:
     flags: dict[str, bool] = field(default_factory=dict)
     command: tuple[str, ...] = ()  # {form} stands for a path
     writes: bool = False  # to the disk: starts on an idle one, without what was written before
+    windows: bool = False  # under Wine
 
     def open(self, layer: Input, stack: ExitStack) -> Run:
         """A function that does the work once; the worker lives as long as the stack."""
         if self.command:
             arguments = [word.format_map(Forms(layer)) for word in self.command]
             return self._starting_fresh(lambda: run_command(arguments))
-        worker = stack.enter_context(Worker.go() if self.worker == "go" else Worker.python(self.worker))
+        worker = stack.enter_context(self._worker())
         request = {name: getattr(layer, form) for name, form in self.forms.items()} | self.flags
         return self._starting_fresh(lambda: worker.ask(work=self.work, **request))
+
+    def _worker(self) -> Worker:
+        if self.windows:
+            return Worker.windows(self.worker)
+        return Worker.go() if self.worker == "go" else Worker.python(self.worker)
 
     def _starting_fresh(self, run: Run) -> Run:
         def start_fresh() -> Answer:
@@ -115,14 +121,28 @@ def go(name: str, work: str, forms: dict[str, str], **flags: bool) -> Side:
     return Side(name, "go", work, forms, flags)
 
 
+def under_wine(side: Side) -> Side:
+    return replace(side, name=f"{side.name} under Wine", windows=True)
+
+
+TO_STREAMS = Row("to-streams", ours("to_streams", TAR), (go("go-winio", "to_streams", TAR),), faster=2, same_fold=True)
+FROM_STREAMS = Row(
+    "from-streams",
+    ours("from_streams", STREAMS, held=True),
+    (go("go-winio", "from_streams", STREAMS, held=True),),
+    faster=2,
+    same_fold=True,
+)
 ROWS = [
     Row("iterate", ours("iterate", TAR), (Side("tarfile", "standard", "iterate", TAR),), faster=20, same_fold=True),
     Row("iterate-gnu", ours("iterate", TAR), (GNU_TAR,), at_most=1),
-    Row("to-streams", ours("to_streams", TAR), (go("go-winio", "to_streams", TAR),), faster=2, same_fold=True),
+    TO_STREAMS,
+    FROM_STREAMS,
+    Row("to-streams-wine", under_wine(TO_STREAMS.ours), (under_wine(TO_STREAMS.peers[0]),), faster=2, same_fold=True),
     Row(
-        "from-streams",
-        ours("from_streams", STREAMS, held=True),
-        (go("go-winio", "from_streams", STREAMS, held=True),),
+        "from-streams-wine",
+        under_wine(FROM_STREAMS.ours),
+        (under_wine(FROM_STREAMS.peers[0]),),
         faster=2,
         same_fold=True,
     ),

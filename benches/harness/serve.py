@@ -18,7 +18,8 @@ import fold  # noqa: E402  (built by harness.peers)
 
 def peak_kib() -> int:
     """This process's own peak: getrusage would also count the process that started it."""
-    for line in Path("/proc/self/status").read_text().splitlines():
+    status = Path("/proc/self/status")
+    for line in status.read_text().splitlines() if status.exists() else ():
         if line.startswith("VmHWM:"):
             return int(line.split()[1])
     return 0

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from harness import BENCHES, WORK
 
+WINDOWS_PYTHON = r"C:\python\python.exe"
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -28,7 +30,8 @@ class Answer:
 class Worker:
     """A process that answers requests: one JSON object a line, both ways."""
 
-    def __init__(self, arguments: list[str | Path]) -> None:
+    def __init__(self, arguments: list[str | Path], drive: str = "") -> None:
+        self._drive = drive  # what stands before the paths of this system
         self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self._process.stdin
         assert self._process.stdout
@@ -43,8 +46,16 @@ class Worker:
         """A Python process with the works of one module of `harness.works`."""
         return cls([sys.executable, BENCHES / "harness/serve.py", module])
 
+    @classmethod
+    def windows(cls, module: str) -> Worker:
+        """The same in the Windows Python under Wine, or Go's peer for Windows."""
+        program = (
+            [f"Z:{WORK}/peer.exe"] if module == "go" else [WINDOWS_PYTHON, f"Z:{BENCHES}/harness/serve.py", module]
+        )
+        return cls([BENCHES.parent / "tools/windows/run", *program], "Z:")
+
     def ask(self, **request: object) -> Answer:
-        self._input.write(json.dumps(request, default=str) + "\n")
+        self._input.write(json.dumps(request, default=lambda path: f"{self._drive}{path}") + "\n")
         self._input.flush()
         line = self._output.readline()
         if not line:

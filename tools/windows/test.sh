@@ -8,28 +8,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 source tools/windows/env.sh
-# shellcheck disable=SC2046 # a list of names
-tools/apt.sh wine64 $(tools/windows/cross.sh --packages)
 
-build() {
-  rm -rf "$1"
-  tools/windows/cross.sh maturin build --quiet --release --locked --target x86_64-pc-windows-gnu --out "$1" "${@:2}"
-}
-build target/windows-wheel
-build target/windows-test-wheel --features python,testing,backup-double
+tools/windows/wheel.sh target/windows-wheel
+tools/windows/wheel.sh target/windows-test-wheel --features python,testing,backup-double
 tests/windows/doubles/build.sh target/windows-doubles
-
-for_windows() {
-  .venv/bin/pip install --quiet --no-compile --target "$site" --platform win_amd64 --python-version 3.13 \
-    --only-binary :all: "$@"
-}
-wanted=$(cat requirements-dev.txt tools/windows/test.sh | sha256sum)
-if [ "$(cat "$site/.made-for" 2>/dev/null)" != "$wanted" ]; then
-  rm -rf "$site"
-  # colorama by name: pip judges the markers of dependencies by this system, not by Windows.
-  for_windows --constraint requirements-dev.txt pytest hypothesis rich distlib colorama==0.4.6
-  echo "$wanted" >"$site/.made-for"
-fi
 
 # One at a time: all checkouts share the prefix, and its server is ended below.
 mkdir -p "$WINEPREFIX"
@@ -42,11 +24,10 @@ clean() {
   rm -f "${doubles[@]/#/$system/}"
 }
 trap clean EXIT
-tools/windows/prefix.sh 9>&-
 rm -f "${doubles[@]/#/$system/}"
 
 run() {
-  for_windows --no-deps --upgrade "$1"/*.whl
+  tools/windows/install.sh "$1" 9>&-
   HYPOTHESIS_PROFILE=wine timeout 1200 tools/windows/winpy -m pytest -p no:cacheprovider "${@:2}" 9>&-
 }
 if [[ "${*:-tests}" != tests/windows* ]]; then

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -17,6 +19,8 @@ import (
 
 	"winlayersbench/fold"
 )
+
+func init() { works["apply"], works["bare"] = apply, bare }
 
 // apply lays a layer out as containerd does, into the empty folder `output`. It takes igzip for gzip where there is one.
 func apply(request Request, _ *fold.Writer) (func() (int, error), error) {

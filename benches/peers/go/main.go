@@ -8,8 +8,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"strings"
-	"syscall"
 	"time"
 
 	"winlayersbench/fold"
@@ -43,6 +41,7 @@ type Answer struct {
 // A work prepares what is not to be timed and returns what is; that returns how many entries it saw.
 type work func(Request, *fold.Writer) (func() (int, error), error)
 
+// Those that take a file system of Unix are added by their files.
 var works = map[string]work{
 	"nothing": func(Request, *fold.Writer) (func() (int, error), error) {
 		return func() (int, error) { return 0, nil }, nil
@@ -53,13 +52,6 @@ var works = map[string]work{
 	"split":          split,
 	"write_metadata": writeMetadata,
 	"join":           join,
-	"pack":           pack,
-	"pack_gzip":      packGzip,
-	"pack_zstd":      packZstd,
-	"gzip":           gzipFile,
-	"zstd":           zstdFile,
-	"apply":          apply,
-	"bare":           bare,
 }
 
 func main() {
@@ -97,24 +89,4 @@ func serve(line []byte) (answer Answer, err error) {
 	sum, total := folded.Result()
 	answer.Fold, answer.Bytes = fmt.Sprintf("%016x", sum), total
 	return answer, err
-}
-
-func processorTime() float64 {
-	var usage syscall.Rusage
-	if syscall.Getrusage(syscall.RUSAGE_SELF, &usage) != nil {
-		return 0
-	}
-	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano()).Seconds()
-}
-
-// peakKiB is this process's own peak: getrusage would also count the process that started it.
-func peakKiB() int {
-	status, _ := os.ReadFile("/proc/self/status")
-	for line := range strings.Lines(string(status)) {
-		var kib int
-		if n, _ := fmt.Sscanf(line, "VmHWM: %d kB", &kib); n == 1 {
-			return kib
-		}
-	}
-	return 0
 }

@@ -1,3 +1,5 @@
+//go:build unix
+
 package main
 
 import (
@@ -13,6 +15,11 @@ import (
 
 	"winlayersbench/fold"
 )
+
+func init() {
+	works["pack"], works["pack_gzip"], works["pack_zstd"] = pack, packGzip, packZstd
+	works["gzip"], works["zstd"] = gzipFile, zstdFile
+}
 
 func pack(request Request, out *fold.Writer) (func() (int, error), error) {
 	return func() (int, error) { return packInto(request.Tree, out) }, nil

@@ -16,7 +16,7 @@ use crate::nt::basic_info::BasicInfo;
 use crate::nt::filetime::FileTime;
 use crate::nt::reparse::{self, ReparseKind, ReparsePoint};
 use crate::nt::{ea, name};
-use crate::tar::{MemberHeader, Time, Writer, typeflag};
+use crate::tar::{MemberHeader, Record, Time, Writer, typeflag};
 use base64::Engine;
 use std::io::Write;
 
@@ -48,15 +48,15 @@ pub(super) struct Facts {
     pub mtime: Option<Time>,
     pub atime: Option<Time>,
     pub ctime: Option<Time>,
-    pub records: Vec<(Vec<u8>, Vec<u8>)>,
+    pub records: Vec<Record>,
 }
 
 impl Facts {
     /// `directory`: whether the member is one; without it the attributes tell.
     pub fn new(info: &BasicInfo, directory: Option<bool>) -> Self {
-        let mut records = vec![(keys::FILE_ATTRIBUTES.to_vec(), info.attributes.0.to_string().into_bytes())];
+        let mut records = vec![(keys::FILE_ATTRIBUTES.into(), info.attributes.0.to_string().into_bytes())];
         if let Some(time) = info.creation_time {
-            records.push((keys::CREATION_TIME.to_vec(), written_time(time).text().into_bytes()));
+            records.push((keys::CREATION_TIME.into(), written_time(time).text().into_bytes()));
         }
         let directory = directory.unwrap_or_else(|| info.attributes.is_directory());
         Facts {
@@ -70,9 +70,9 @@ impl Facts {
         }
     }
 
-    pub fn set(&mut self, key: &[u8], value: Vec<u8>) {
-        self.records.retain(|(k, _)| k != key);
-        self.records.push((key.to_vec(), value));
+    pub fn set(&mut self, key: &'static [u8], value: Vec<u8>) {
+        self.records.retain(|(k, _)| *k != key);
+        self.records.push((key.into(), value));
     }
 
     pub fn set_security_descriptor(&mut self, sd: &[u8]) {
@@ -440,7 +440,7 @@ impl<W: Write> Encoder<'_, W> {
             if again {
                 facts.records.retain(|(k, _)| *k != key);
             }
-            facts.records.push((key, BASE64.encode(&attribute.value).into_bytes()));
+            facts.records.push((key.into(), BASE64.encode(&attribute.value).into_bytes()));
         }
         Ok(())
     }

@@ -207,7 +207,7 @@ impl<W: Write> Encoder<'_, W> {
         for attribute in &kept {
             let key = [keys::EXTENDED_ATTRIBUTE, &attribute.name].concat();
             if crate::tar::pax::valid(&key, b"") {
-                facts.records.push((key, BASE64.encode(&attribute.value).into_bytes()));
+                facts.records.push((key.into(), BASE64.encode(&attribute.value).into_bytes()));
             } else {
                 carried = false;
             }

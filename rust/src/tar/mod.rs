@@ -30,7 +30,7 @@ pub use pax::{PaxRecords, Time};
 pub use reader::{Member, Reader};
 pub use source::{ReadAt, Slice, Source};
 pub use sparse::{Expander, Piece, SparseRange};
-pub use writer::{MemberHeader, Writer};
+pub use writer::{MemberHeader, Record, Writer};
 
 /// The unit of tar, in bytes.
 pub const BLOCK: usize = 512;

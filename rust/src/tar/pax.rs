@@ -178,8 +178,9 @@ impl Time {
         } else {
             ("", self.seconds.unsigned_abs(), self.nanoseconds)
         };
-        let text = format!("{sign}{seconds}.{nanoseconds:09}");
-        text.trim_end_matches('0').to_owned()
+        let mut text = format!("{sign}{seconds}.{nanoseconds:09}");
+        text.truncate(text.trim_end_matches('0').len());
+        text
     }
 }
 

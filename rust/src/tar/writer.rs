@@ -7,6 +7,9 @@ use crate::error::{Error, Limit, Result, Rule};
 use std::borrow::Cow;
 use std::io::Write;
 
+/// Key and value of a PAX record: most keys are constants.
+pub type Record = (Cow<'static, [u8]>, Vec<u8>);
+
 /// What a member's headers shall say.
 #[derive(Debug, Clone, Default)]
 pub struct MemberHeader<'a> {
@@ -27,7 +30,7 @@ pub struct MemberHeader<'a> {
     /// Change of metadata, always a record.
     pub ctime: Option<Time>,
     /// More records; they are sorted by key with the others.
-    pub records: Vec<(Vec<u8>, Vec<u8>)>,
+    pub records: Vec<Record>,
 }
 
 /// Longest PAX header body that is written: what Go's archive/tar reads back.
@@ -39,12 +42,14 @@ pub struct Writer<W> {
     position: u64,
     data_left: u64,
     padding_left: u64,
+    /// The headers of the last member: their memory serves the next.
+    headers: Vec<u8>,
 }
 
 impl<W: Write> Writer<W> {
     /// A writer at the start of an archive.
     pub fn new(sink: W) -> Self {
-        Writer { sink, position: 0, data_left: 0, padding_left: 0 }
+        Writer { sink, position: 0, data_left: 0, padding_left: 0, headers: Vec::new() }
     }
 
     /// Offset of the next byte.
@@ -63,9 +68,11 @@ impl<W: Write> Writer<W> {
     /// [`Error::Refused`] with [`Rule::PaxKey`], [`Error::Limit`], [`Error::Io`].
     pub fn start(&mut self, member: &MemberHeader<'_>) -> Result<()> {
         debug_assert_eq!(self.data_left, 0, "the data of the member before is complete");
-        let headers = headers(member)?;
+        let mut blocks = std::mem::take(&mut self.headers);
+        headers(member, &mut blocks)?;
         self.pad()?;
-        self.put(&headers)?;
+        self.put(&blocks)?;
+        self.headers = blocks;
         // The size field of a link may say something; no data follows.
         let size = if has_no_data(member.typeflag) { 0 } else { member.size };
         self.data_left = size;
@@ -121,10 +128,10 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// All header blocks of a member: the PAX header, where it needs one, and its own.
-fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
+/// All header blocks of a member: the PAX header, where it needs one, and its own. `out` is what the last ones were in.
+fn headers(member: &MemberHeader<'_>, out: &mut Vec<u8>) -> Result<()> {
     let mut records: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(member.records.len() + 5);
-    records.extend(member.records.iter().map(|(key, value)| (key.as_slice(), Cow::Borrowed(value.as_slice()))));
+    records.extend(member.records.iter().map(|(key, value)| (key.as_ref(), Cow::Borrowed(value.as_slice()))));
     let long = |name: &[u8]| name.len() > header::NAME.len() || !name.is_ascii() || name.contains(&0);
     let mut split = None;
     if long(member.name) {
@@ -153,33 +160,33 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
         split = None;
     }
     records.sort();
-    let mut body = Vec::with_capacity(2 * BLOCK);
+    out.clear();
+    out.resize(BLOCK, 0);
     for (key, value) in &records {
         if !pax::valid(key, value) {
             let detail = format!("{} = {}", key.escape_ascii(), value[..value.len().min(64)].escape_ascii());
             return Err(Error::refused(Rule::PaxKey, detail).in_member(member.name));
         }
-        pax::put(&mut body, key, value);
+        pax::put(out, key, value);
     }
-    if body.len() as u64 > MAX_PAX_BODY {
-        return Err(Error::limit(Limit::PaxBody, body.len() as u64, MAX_PAX_BODY).in_member(member.name));
+    let size = (out.len() - BLOCK) as u64;
+    if size > MAX_PAX_BODY {
+        return Err(Error::limit(Limit::PaxBody, size, MAX_PAX_BODY).in_member(member.name));
     }
-
-    let mut out = Vec::with_capacity(2 * BLOCK + body.len() + BLOCK);
-    if !body.is_empty() {
-        let name = pax_header_name(member.name);
-        out.extend_from_slice(&header::block(&BlockFields {
+    if records.is_empty() {
+        out.clear();
+    } else {
+        out[..BLOCK].copy_from_slice(&header::block(&BlockFields {
             prefix: b"",
-            name: &name,
+            name: &pax_header_name(member.name),
             link_name: b"",
             mode: 0,
-            size: body.len() as u64,
+            size,
             mtime: Some(0),
             typeflag: typeflag::PAX,
             devices: false,
         }));
-        out.extend_from_slice(&body);
-        out.resize(out.len() + padding(body.len() as u64) as usize, 0);
+        out.resize(out.len() + padding(size) as usize, 0);
     }
     let (prefix, name) = split.unwrap_or((b"", member.name));
     out.extend_from_slice(&header::block(&BlockFields {
@@ -188,11 +195,11 @@ fn headers(member: &MemberHeader<'_>) -> Result<Vec<u8>> {
         link_name: member.link_name,
         mode: member.mode,
         size: member.size,
-        mtime: member.mtime.or(body.is_empty().then(Time::default)).map(|time| time.seconds),
+        mtime: member.mtime.or(records.is_empty().then(Time::default)).map(|time| time.seconds),
         typeflag: member.typeflag,
         devices: true,
     }));
-    Ok(out)
+    Ok(())
 }
 
 /// `DIR/PaxHeaders.0/FILE`, cleaned, ASCII only, cut to the name field.

@@ -120,9 +120,9 @@ fn sparse_members_with_holes_go_into_segments() {
     let with_map = |map: &[u8], size: &[u8]| {
         let mut writer = Writer::new(Vec::new());
         let records = vec![
-            (b"GNU.sparse.map".to_vec(), map.to_vec()),
-            (b"GNU.sparse.numblocks".to_vec(), b"1".to_vec()),
-            (b"GNU.sparse.size".to_vec(), size.to_vec()),
+            (b"GNU.sparse.map".as_slice().into(), map.to_vec()),
+            (b"GNU.sparse.numblocks".as_slice().into(), b"1".to_vec()),
+            (b"GNU.sparse.size".as_slice().into(), size.to_vec()),
         ];
         writer.start(&MemberHeader { name: b"s", typeflag: b'0', size: 5, records, ..Default::default() }).unwrap();
         writer.data(b"hello").unwrap();
@@ -327,8 +327,8 @@ fn archives() -> impl Strategy<Value = Vec<u8>> {
             let mut records = Vec::new();
             if sparse && kind == b'0' {
                 let map = format!("7,{}", data.len());
-                records.push((b"GNU.sparse.map".to_vec(), map.into_bytes()));
-                records.push((b"GNU.sparse.size".to_vec(), (data.len() + 7).to_string().into_bytes()));
+                records.push((b"GNU.sparse.map".as_slice().into(), map.into_bytes()));
+                records.push((b"GNU.sparse.size".as_slice().into(), (data.len() + 7).to_string().into_bytes()));
             }
             let size = data.len() as u64;
             writer.start(&MemberHeader { name, typeflag: kind, size, records, ..Default::default() }).unwrap();

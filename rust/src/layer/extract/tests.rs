@@ -361,7 +361,10 @@ fn a_sparse_giant_is_bounded_by_its_size() {
         .start(&MemberHeader {
             name: b"Files/big",
             typeflag: typeflag::FILE,
-            records: records.iter().map(|(key, value)| (key.as_bytes().to_vec(), value.as_bytes().to_vec())).collect(),
+            records: records
+                .iter()
+                .map(|(key, value)| (key.as_bytes().to_vec().into(), value.as_bytes().to_vec()))
+                .collect(),
             ..MemberHeader::default()
         })
         .unwrap();

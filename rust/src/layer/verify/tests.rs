@@ -36,7 +36,7 @@ struct Raw {
 fn raw(members: Vec<Raw>) -> Vec<u8> {
     let mut writer = Writer::new(Vec::new());
     for member in members {
-        let records = member.records.iter().map(|(key, value)| (key.to_vec(), value.to_vec())).collect();
+        let records = member.records.iter().map(|(key, value)| (key.to_vec().into(), value.to_vec())).collect();
         let header = MemberHeader {
             name: member.name,
             link_name: member.link,
