@@ -72,12 +72,14 @@ def main() -> int:
             ratio = pair[1] / pair[0]
             value = f"{ratio:.1f} x ({pair[0]:.2f} s, {pair[1]:.2f} s)"
             singles.append((f"{name}, a million entries", value, f"<= {GROWTH} x 100,000", ratio <= GROWTH))
+    inputs.forget_output()
     if "read-one" in wanted and (single := attempt(failed, "read-one", store.read_one, max(runs, 5), large)):
         singles.append(single)
     if "look-up" in wanted and (single := attempt(failed, "look-up", store.look_up, runs)):
         singles.append(single)
     if "verbs" in wanted:
         singles += attempt(failed, "verbs", store.verbs, runs, layer, large) or []
+    inputs.forget_output()
     if "memory" in wanted:
         for name in ["quick"] if arguments.quick else arguments.layers.split(","):
             works = [*memory.SIDES, *(store.MEMORY if name in ("million", "quick") else [])]

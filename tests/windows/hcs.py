@@ -1,5 +1,6 @@
 """What tests on the Host Compute Service share: its doubles in a control folder of their own, and layers for them."""
 
+import ctypes
 import io
 import os
 from collections.abc import Mapping, Sequence
@@ -9,11 +10,14 @@ from typing import Any
 import winlayers as wl
 from windows.doubles.api import Doubles
 from windows.native import FOR_TESTS, native
+from windows_host.host import DWORD, HANDLE, POINTER, TEXT, function
 
-__all__ = ["CONTROL", "LOOK", "Hcs", "layer", "native"]
+__all__ = ["CONTROL", "LOOK", "Hcs", "hold", "layer", "let_go", "native"]
 
 # The folder with the doubles, where these are to be used.
 CONTROL = os.environ.get("WINLAYERS_TEST_DOUBLES") if FOR_TESTS else None
+
+LIST, SHARE_READ_AND_WRITE, OPEN_EXISTING, BACKUP_SEMANTICS = 1, 3, 3, 0x0200_0000
 
 # Calls that change nothing.
 LOOK = {"NameToGuid", "LayerExists"}
@@ -63,6 +67,19 @@ class Hcs(Doubles):
         calls = [f"{call['call']} {name_of(call)}".strip() for call in self.calls() if call["call"] not in LOOK]
         path.unlink()
         return calls
+
+
+def hold(folder: Path) -> int:
+    """Open a folder so that it cannot be renamed, as Windows does with that of an attached disk; gives the handle."""
+    create = function("kernel32.dll", "CreateFileW", HANDLE, TEXT, DWORD, DWORD, POINTER, DWORD, DWORD, HANDLE)
+    handle: int = create(str(folder), LIST, SHARE_READ_AND_WRITE, None, OPEN_EXISTING, BACKUP_SEMANTICS, None)
+    assert handle not in (None, HANDLE(-1).value)
+    return handle
+
+
+def let_go(handle: int) -> None:
+    """Close it."""
+    assert function("kernel32.dll", "CloseHandle", ctypes.c_int, HANDLE)(handle)
 
 
 def name_of(call: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import winlayers as wl
-from windows.hcs import BASE, CHILD, CONTROL, Hcs, layer
+from windows.hcs import BASE, CHILD, CONTROL, Hcs, hold, layer, let_go
 
 if CONTROL is None:
     pytest.skip("needs the doubles of the Host Compute Service", allow_module_level=True)
@@ -390,3 +390,41 @@ def test_doctor(hcs: Hcs, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     told = capsys.readouterr().out
     assert "SeBackupPrivilege" in told
+
+
+class TestAttachedDisk:
+    """A sandbox.vhdx that a failed unmount left attached keeps its folder from being renamed."""
+
+    def test_is_detached_when_the_sandbox_is_removed(self, hcs: Hcs, store: wl.LayerStore, home: Path) -> None:
+        (hcs.control / "attached").write_text(str(hold(home / "box")))
+        store.remove("box")
+        assert hcs.take() == ["OpenVirtualDisk sandbox.vhdx", "DetachVirtualDisk", "DestroyLayer box"]
+        assert not store.exists("box")
+        is_clean(hcs, store)
+
+    @pytest.mark.parametrize("rule", ["OpenVirtualDisk 1 0x80070002", "DetachVirtualDisk 1 0x80070005", ""])
+    def test_that_stays_keeps_the_sandbox(self, hcs: Hcs, store: wl.LayerStore, home: Path, rule: str) -> None:
+        handle = hold(home / "box")
+        if rule:
+            (hcs.control / "attached").write_text(str(handle))
+            hcs.fail(rule)
+        with pytest.raises(PermissionError):
+            store.remove("box")
+        assert store.exists("box")
+        hcs.fail()
+        let_go(handle)
+        with store.mount("box") as root:
+            assert (Path(root) / "a").read_bytes() == b"new"
+        store.remove("box")
+        is_clean(hcs, store)
+
+    def test_of_a_layer_without_one(self, hcs: Hcs, store: wl.LayerStore, home: Path) -> None:
+        store.remove("box")
+        hcs.take()
+        handle = hold(home / "child")
+        with pytest.raises(PermissionError):
+            store.remove("child")
+        assert hcs.take() == []
+        let_go(handle)
+        store.remove("child")
+        is_clean(hcs, store)

@@ -21,10 +21,12 @@ doubles=(vmcompute.dll computestorage.dll)
 system=$drive/windows/system32
 clean() {
   "$WINESERVER" -k </dev/null >/dev/null 2>&1 || true
-  rm -f "${doubles[@]/#/$system/}"
+  remove_doubles
 }
+# That of virtdisk.dll, which Wine has, lies where Python looks first.
+remove_doubles() { rm -f "${doubles[@]/#/$system/}" "$drive/python/virtdisk.dll"; }
 trap clean EXIT
-rm -f "${doubles[@]/#/$system/}"
+remove_doubles
 
 run() {
   tools/windows/install.sh "$1" 9>&-
@@ -35,5 +37,6 @@ if [[ "${*:-tests}" != tests/windows* ]]; then
 fi
 if [[ $# -eq 0 || "$*" == tests/windows* ]]; then
   cp "${doubles[@]/#/target/windows-doubles/}" "$system"
+  cp target/windows-doubles/virtdisk.dll "$drive/python"
   WINLAYERS_TEST_DOUBLES="Z:$root/target/windows-doubles" run target/windows-test-wheel "${@:-tests/windows}"
 fi

@@ -40,6 +40,9 @@ pub(super) fn read_time(time: Time) -> Option<FileTime> {
     ticks.checked_add(FileTime::UNIX_EPOCH_TICKS).map(FileTime)
 }
 
+/// Attributes, creation time, descriptor, mount point or a few extended attributes: room for them at once.
+const USUAL_RECORDS: usize = 5;
+
 /// What the headers of a member and of its named streams have in common.
 pub(super) struct Facts {
     pub mode: u32,
@@ -54,7 +57,8 @@ pub(super) struct Facts {
 impl Facts {
     /// `directory`: whether the member is one; without it the attributes tell.
     pub fn new(info: &BasicInfo, directory: Option<bool>) -> Self {
-        let mut records = vec![(keys::FILE_ATTRIBUTES.into(), info.attributes.0.to_string().into_bytes())];
+        let mut records = Vec::with_capacity(USUAL_RECORDS);
+        records.push((keys::FILE_ATTRIBUTES.into(), info.attributes.0.to_string().into_bytes()));
         if let Some(time) = info.creation_time {
             records.push((keys::CREATION_TIME.into(), written_time(time).text().into_bytes()));
         }

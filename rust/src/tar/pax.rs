@@ -3,6 +3,7 @@
 //! Source: POSIX.1-2001, "pax Extended Header"; the checks are those of Go's archive/tar.
 
 use crate::error::{Error, Format, Result};
+use std::fmt::Write;
 use std::ops::Range;
 
 /// The records of one header (or of global headers), in the order of the archive.
@@ -178,7 +179,9 @@ impl Time {
         } else {
             ("", self.seconds.unsigned_abs(), self.nanoseconds)
         };
-        let mut text = format!("{sign}{seconds}.{nanoseconds:09}");
+        // Its own growing would ask for memory three times, of each time of each member.
+        let mut text = String::with_capacity(32);
+        write!(text, "{sign}{seconds}.{nanoseconds:09}").expect("a string takes all");
         text.truncate(text.trim_end_matches('0').len());
         text
     }

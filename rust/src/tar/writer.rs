@@ -205,8 +205,8 @@ fn headers(member: &MemberHeader<'_>, out: &mut Vec<u8>) -> Result<()> {
 /// `DIR/PaxHeaders.0/FILE`, cleaned, ASCII only, cut to the name field.
 fn pax_header_name(name: &[u8]) -> Vec<u8> {
     let split = name.iter().rposition(|&b| b == b'/').map_or(0, |slash| slash + 1);
-    let joined = clean(&[&name[..split], b"/PaxHeaders.0/", &name[split..]].concat(), split == 0);
-    let mut ascii: Vec<u8> = joined.into_iter().filter(u8::is_ascii).collect();
+    let mut ascii = clean(&[&name[..split], b"/PaxHeaders.0/", &name[split..]].concat(), split == 0);
+    ascii.retain(u8::is_ascii);
     ascii.truncate(header::NAME.len());
     while ascii.last() == Some(&b'/') {
         ascii.pop();
@@ -216,20 +216,52 @@ fn pax_header_name(name: &[u8]) -> Vec<u8> {
 
 /// Lexical cleaning as Go's path.Clean does it; `relative` drops the leading slash that joining made.
 fn clean(path: &[u8], relative: bool) -> Vec<u8> {
-    let rooted = !relative && path.first() == Some(&b'/');
-    let mut parts: Vec<&[u8]> = Vec::new();
+    let root = usize::from(!relative && path.first() == Some(&b'/'));
+    let mut out = Vec::with_capacity(path.len());
+    out.extend_from_slice(&path[..root]);
     for part in path.split(|&b| b == b'/') {
+        let last = out[root..].iter().rposition(|&b| b == b'/').map_or(root, |slash| root + slash + 1);
         match part {
             b"" | b"." => {}
-            b".." if parts.last().is_some_and(|last| *last != b"..") => drop(parts.pop()),
-            b".." if rooted => {}
-            _ => parts.push(part),
+            b".." if out.len() > root && out[last..] != *b".." => out.truncate(last.saturating_sub(1).max(root)),
+            b".." if root == 1 => {}
+            _ => {
+                if out.len() > root {
+                    out.push(b'/');
+                }
+                out.extend_from_slice(part);
+            }
         }
     }
-    let mut out = if rooted { vec![b'/'] } else { Vec::new() };
-    out.extend_from_slice(&parts.join(&b'/'));
     if out.is_empty() {
         out.push(b'.');
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_are_cleaned_as_go_does() {
+        for (path, cleaned) in [
+            ("", "."),
+            ("abc/def", "abc/def"),
+            ("a//b/", "a/b"),
+            ("./a/./b/.", "a/b"),
+            ("a/..", "."),
+            ("a/../../b", "../b"),
+            ("../../a", "../../a"),
+            ("../a/..", ".."),
+            ("/..", "/"),
+            ("/a/../../b", "/b"),
+            ("/", "/"),
+            ("//a", "/a"),
+            ("a/b/../../..", ".."),
+        ] {
+            assert_eq!(clean(path.as_bytes(), false), cleaned.as_bytes(), "{path}");
+        }
+        assert_eq!(clean(b"/a/b", true), b"a/b");
+    }
 }

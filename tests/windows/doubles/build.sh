@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Build the test doubles: build.sh OUTDIR makes vmcompute.dll, computestorage.dll and winlayers_backup.dll there.
+# Build the test doubles: build.sh OUTDIR makes vmcompute.dll, computestorage.dll, virtdisk.dll and
+# winlayers_backup.dll there.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 mkdir -p "$1"
@@ -12,7 +13,7 @@ for source in "$here"/*.c; do
   "${compiler[@]}" -c -o "$objects/$(basename "$source" .c).o" "$source"
 done
 
-dlls=(vmcompute computestorage winlayers_backup)
+dlls=(vmcompute computestorage virtdisk winlayers_backup)
 mkdir "$objects/dlls"
 for dll in "${dlls[@]}"; do
   mv "$objects/$dll.o" "$objects/dlls"
@@ -22,4 +23,5 @@ link() {
 }
 link vmcompute
 link computestorage
+link virtdisk
 link winlayers_backup "$here/winlayers_backup.def"
