@@ -153,8 +153,9 @@ OPERATIONS: dict[str, Operation] = {
 }
 
 
+@pytest.mark.parametrize("late", ["", "late:"])
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_every_call_fails_once(hcs: Hcs, tmp_path: Path, name: str) -> None:
+def test_every_call_fails_once(hcs: Hcs, tmp_path: Path, name: str, late: str) -> None:
     operation = OPERATIONS[name]
     for n in range(1, 99):
         home = tmp_path / f"home{n}"
@@ -164,7 +165,7 @@ def test_every_call_fails_once(hcs: Hcs, tmp_path: Path, name: str) -> None:
         store.create_read_write("box", "child")
         before = {info.id for info in store.layers()}
         (hcs.control / "calls.ndjson").unlink()
-        hcs.fail(f"* {n} 0x80070005")
+        hcs.fail(f"* {n} {late}0x80070005")
         failed = None
         try:
             operation(store)

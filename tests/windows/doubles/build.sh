@@ -23,5 +23,5 @@ link() {
 }
 link vmcompute
 link computestorage
-link virtdisk
+link virtdisk "$here/virtdisk.def"
 link winlayers_backup "$here/winlayers_backup.def"

@@ -143,10 +143,10 @@ static bool is_without_content(Call *call, const Layer *layer)
 {
     static const char *const kinds[] = {"", "", "a base layer", "an imported layer", "a sandbox"};
     const wchar_t *files = join(&call->scope, layer->path, L"Files");
-    if (layer->kind != KIND_NONE && layer->kind != KIND_CREATED)
+    bool is_empty = !exists(files) || is_empty_folder(&call->scope, files);
+    if (layer->kind != KIND_NONE && layer->kind != KIND_CREATED && !(layer->kind == KIND_IMPORTED && is_empty))
         return violation(call, "id", "a layer without content", "%s", kinds[layer->kind]);
-    return !exists(files) || is_empty_folder(&call->scope, files) ||
-           violation(call, "id", "a layer without content", "one with files in Files");
+    return is_empty || violation(call, "id", "a layer without content", "one with files in Files");
 }
 
 static bool import_from(Call *call, Layer *layer, const wchar_t *source, const Chain *chain)

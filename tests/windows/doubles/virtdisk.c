@@ -1,4 +1,4 @@
-// virtdisk.dll: the disk of a sandbox that somebody left attached, as far as a caller opens and detaches it.
+// virtdisk.dll (names: virtdisk.def): the disk of a sandbox that somebody left attached, as far as a caller opens and detaches it.
 #include "arguments.h"
 #include "files.h"
 #include "memory.h"
@@ -6,16 +6,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define EXPORT __declspec(dllexport) DWORD WINAPI
 #define DLL "virtdisk"
 
-enum { ACCESS_DETACH = 0x00040000, LAST_DEVICE = 4 };
-
-typedef struct StorageType {
-    ULONG device;
-    GUID vendor;
-} StorageType;
-_Static_assert(sizeof(StorageType) == 20, "VIRTUAL_STORAGE_TYPE");
+enum { LAST_DEVICE = 4 };
 
 // These functions give Win32 errors, no HRESULTs.
 static DWORD end(Call *call)
@@ -24,15 +17,15 @@ static DWORD end(Call *call)
     return HRESULT_FACILITY(result) == FACILITY_WIN32 ? (DWORD)HRESULT_CODE(result) : (DWORD)result;
 }
 
-static void check_type(Call *call, const StorageType *type)
+static void check_type(Call *call, const VIRTUAL_STORAGE_TYPE *type)
 {
     static const GUID unknown;
-    if ((uintptr_t)type % _Alignof(StorageType) != 0 || !is_readable(type, sizeof *type))
+    if ((uintptr_t)type % _Alignof(VIRTUAL_STORAGE_TYPE) != 0 || !is_readable(type, sizeof *type))
         violation(call, "type", "an aligned pointer to a VIRTUAL_STORAGE_TYPE", "%p", (const void *)type);
-    else if (type->device > LAST_DEVICE)
-        violation(call, "device", "0 to 4", "%lu", type->device);
-    else if (memcmp(&type->vendor, &unknown, sizeof unknown) != 0)
-        violation(call, "vendor", "the GUID of all zeros", "another");
+    else if (type->DeviceId > LAST_DEVICE)
+        violation(call, "device", "0 to 4", "%lu", (unsigned long)type->DeviceId);
+    else if (memcmp(&type->VendorId, &unknown, sizeof unknown) != 0)
+        violation(call, "vendor", "the GUID of all zeros", "%s", "another");
 }
 
 static void check_number(Call *call, const char *name, ULONG expected, ULONG found)
@@ -41,17 +34,17 @@ static void check_number(Call *call, const char *name, ULONG expected, ULONG fou
         violation(call, name, expected == 0 ? "0" : "VIRTUAL_DISK_ACCESS_DETACH", "%#lx", found);
 }
 
-EXPORT OpenVirtualDisk(const StorageType *type, const wchar_t *path, ULONG access, ULONG flags, const void *parameters,
-                       HANDLE *disk)
+DWORD WINAPI open_virtual_disk(PVIRTUAL_STORAGE_TYPE type, PCWSTR path, VIRTUAL_DISK_ACCESS_MASK access,
+                               OPEN_VIRTUAL_DISK_FLAG flags, POPEN_VIRTUAL_DISK_PARAMETERS parameters, PHANDLE disk)
 {
     Call call;
     call_begin(&call, DLL, "OpenVirtualDisk");
     check_type(&call, type);
     path = argument_path(&call, "path", path);
-    check_number(&call, "access", ACCESS_DETACH, access);
+    check_number(&call, "access", VIRTUAL_DISK_ACCESS_DETACH, access);
     check_number(&call, "flags", 0, flags);
     if (parameters != NULL)
-        violation(&call, "parameters", "NULL", "%p", parameters);
+        violation(&call, "parameters", "NULL", "%p", (void *)parameters);
     if (argument_out(&call, "handle", disk, sizeof *disk) && call_ready(&call)) {
         HANDLE opened = open_object(path, FILE_READ_ATTRIBUTES);
         if (opened == INVALID_HANDLE_VALUE)
@@ -63,7 +56,7 @@ EXPORT OpenVirtualDisk(const StorageType *type, const wchar_t *path, ULONG acces
 }
 
 // What the system holds of an attached disk: the handle that `attached` names, of this process.
-EXPORT DetachVirtualDisk(HANDLE disk, ULONG flags, ULONG provider_flags)
+DWORD WINAPI detach_virtual_disk(HANDLE disk, DETACH_VIRTUAL_DISK_FLAG flags, ULONG provider_flags)
 {
     Call call;
     call_begin(&call, DLL, "DetachVirtualDisk");
@@ -80,3 +73,6 @@ EXPORT DetachVirtualDisk(HANDLE disk, ULONG flags, ULONG provider_flags)
     }
     return end(&call);
 }
+
+_Static_assert(__builtin_types_compatible_p(__typeof__(open_virtual_disk), __typeof__(OpenVirtualDisk)), "virtdisk.h");
+_Static_assert(__builtin_types_compatible_p(__typeof__(detach_virtual_disk), __typeof__(DetachVirtualDisk)), "virtdisk.h");
