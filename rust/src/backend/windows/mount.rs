@@ -17,7 +17,7 @@ const NOT_YET: [u16; 2] = [21, 1167];
 
 impl Hcs {
     pub(super) fn activate(&self, id: &LayerId) -> Result<()> {
-        if self.is_marked(id)? && self.is_elsewhere(id) != Some(false) {
+        if self.is_marked(id)? {
             // Nobody uses it: the last one could not let go of it.
             let _ = self.service.deactivate_layer(&self.place(id));
         }
@@ -25,17 +25,18 @@ impl Hcs {
         self.mark(id)?;
         self.service.activate_layer(&self.place(id)).inspect_err(|_| {
             // It may have become active all the same.
-            if self.is_elsewhere(id) == Some(true) {
+            if self.is_elsewhere(id) {
                 let _ = self.service.deactivate_layer(&self.place(id));
             }
             let _ = self.unmark(id);
         })
     }
 
-    /// Whether HCS shows a layer in another place than its folder, so that it is active; `None` where it does not tell.
-    fn is_elsewhere(&self, id: &LayerId) -> Option<bool> {
-        let seen = self.service.mount_path(&self.place(id)).ok()?;
-        Some(seen.is_some_and(|path| path.file_name() != self.path(id).file_name()))
+    /// Whether HCS shows a layer in another place than its folder: a sandbox, then, that is active. Of others it gives the
+    /// folder, whatever they are.
+    fn is_elsewhere(&self, id: &LayerId) -> bool {
+        let seen = self.service.mount_path(&self.place(id)).ok().flatten();
+        seen.is_some_and(|path| path.file_name() != self.path(id).file_name())
     }
 
     pub(super) fn deactivate(&self, id: &LayerId) -> Result<()> {
@@ -72,7 +73,7 @@ impl Hcs {
             if in_use(&id)? {
                 continue;
             }
-            if self.is_marked(&id)? && self.is_elsewhere(&id) != Some(false) {
+            if self.is_marked(&id)? {
                 // How far it was is not known; and it may be gone.
                 let _ = self.service.unprepare_layer(&self.place(&id));
                 let _ = self.service.deactivate_layer(&self.place(&id));
