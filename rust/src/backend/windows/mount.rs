@@ -25,18 +25,11 @@ impl Hcs {
         self.mark(id)?;
         self.service.activate_layer(&self.place(id)).inspect_err(|_| {
             // It may have become active all the same.
-            if self.is_elsewhere(id) {
+            if self.service.is_elsewhere(&self.place(id)) {
                 let _ = self.service.deactivate_layer(&self.place(id));
             }
             let _ = self.unmark(id);
         })
-    }
-
-    /// Whether HCS shows a layer in another place than its folder: a sandbox, then, that is active. Of others it gives the
-    /// folder, whatever they are.
-    fn is_elsewhere(&self, id: &LayerId) -> bool {
-        let seen = self.service.mount_path(&self.place(id)).ok().flatten();
-        seen.is_some_and(|path| path.file_name() != self.path(id).file_name())
     }
 
     pub(super) fn deactivate(&self, id: &LayerId) -> Result<()> {

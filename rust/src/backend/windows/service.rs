@@ -180,6 +180,13 @@ impl Service {
         Ok((!path.is_empty()).then(|| PathBuf::from(std::ffi::OsString::from_wide(path))))
     }
 
+    /// Whether the layer is seen in another place than its folder: a sandbox, then, that is active. Of others the service
+    /// gives the folder, whatever they are; and of what it does not know, nothing.
+    pub fn is_elsewhere(&self, layer: &Place) -> bool {
+        let seen = self.mount_path(layer).ok().flatten();
+        seen.is_some_and(|path| path.file_name() != Some(OsStr::new(&layer.id)))
+    }
+
     pub fn layer_exists(&self, layer: &Place) -> Result<bool> {
         let function = sys::LAYER_EXISTS.get()?;
         let (info, id) = (Info::new(self.flavour, &layer.home), wide(&layer.id));

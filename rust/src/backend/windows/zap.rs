@@ -161,12 +161,8 @@ fn is_known(name: &[u8]) -> bool {
 
 /// Whether HCS shows a layer somewhere, or Windows holds its disk.
 fn is_mounted(home: &Folder, name: &[u8]) -> Result<bool> {
-    if let Some(service) = service() {
-        // What it knows nothing of is not mounted.
-        let seen = service.mount_path(&place(home, name)).ok().flatten();
-        if seen.is_some_and(|path| path.file_name() != Some(as_file_name(name).as_os_str())) {
-            return Ok(true);
-        }
+    if service().is_some_and(|service| service.is_elsewhere(&place(home, name))) {
+        return Ok(true);
     }
     let disk = join(name, DISK);
     Ok(has(home, &disk)? && home.is_open(&disk)?)
