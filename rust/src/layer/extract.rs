@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, check_components, disk_path, explain, system_time};
 use super::hashing::{Tee, digest, front_to_back};
+use super::holes::{Holes, RecordedBlocks};
 use super::names::{Known, Names};
 use super::report::{LayerReport, Progress};
 use super::sidecar::{
@@ -9,9 +10,9 @@ use super::sidecar::{
 };
 use super::symlink::link_on_disk;
 use crate::digest::{Sha256, hex};
-use crate::error::{Error, Limit, Result, Rule};
+use crate::error::{Error, Format, Limit, Result, Rule};
 use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream, validate_plan};
 use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::path::check_member_name;
@@ -62,27 +63,22 @@ pub fn extract(source: Source, directory: &Path, limits: &Limits, progress: Prog
         disk: Disk { root: staged.open()? },
         reader: LayerReader::new(Source::Stream(Box::new(tee)), Policy::strict(), limits)?,
         sidecar: SidecarWriter::new(BufWriter::with_capacity(DATA, file), limits),
+        holes: Holes::default(),
         names: Names::new(limits),
         directories: BufWriter::new(SpooledTempFile::new(SPOOL)),
         limits,
         progress,
-        lossless: false,
         entries: 0,
         written: 0,
         losses: Capped::default(),
     };
     extractor.run()?;
     extractor.directory_times()?;
-    let Extractor { disk, reader, sidecar, lossless, entries, losses, .. } = extractor;
+    let Extractor { disk, reader, sidecar, entries, losses, .. } = extractor;
     // Windows renames no directory that is open.
     drop((disk, reader));
     let failed = |e| Error::io("write", Some(&sidecar_path), e);
-    let mut file = sidecar.finish()?.into_inner().map_err(|e| failed(e.into_error()))?;
-    if lossless {
-        // The two words have the same length.
-        file.seek(SeekFrom::Start(0)).map_err(failed)?;
-        SidecarWriter::new(&mut file, limits).line(&header(Dialect::Lossless))?;
-    }
+    let file = sidecar.finish()?.into_inner().map_err(|e| failed(e.into_error()))?;
     let (diff_id, size) = digest(hasher);
     file.commit_new()?;
     if let Err(error) = staged.commit() {
@@ -94,20 +90,17 @@ pub fn extract(source: Source, directory: &Path, limits: &Limits, progress: Prog
     Ok(LayerReport { diff_id: Some(diff_id), entries, size, losses, ..LayerReport::default() })
 }
 
-fn header(dialect: Dialect) -> Line {
-    Line::WinlayersSidecar(Header { version: VERSION, dialect: dialect_word(dialect).to_owned() })
-}
-
 struct Extractor<'a, W: Write> {
     disk: Disk,
     reader: LayerReader,
     sidecar: SidecarWriter<W>,
+    /// Those of the part that is read.
+    holes: Holes,
     names: Names,
     /// Directories and their times, which are set when nothing is put into them any more.
     directories: BufWriter<SpooledTempFile>,
     limits: &'a Limits,
     progress: Progress,
-    lossless: bool,
     entries: u64,
     /// Bytes of files and streams, holes included.
     written: u64,
@@ -116,7 +109,9 @@ struct Extractor<'a, W: Write> {
 
 impl<W: Write> Extractor<'_, W> {
     fn run(&mut self) -> Result<()> {
-        self.sidecar.line(&header(Dialect::GoWinio))?;
+        // It carries every layer, and writes more than go-winio's only where that would lose something.
+        let dialect = dialect_word(Dialect::Lossless).to_owned();
+        self.sidecar.line(&Line::WinlayersSidecar(Header { version: VERSION, dialect }))?;
         while let Some(entry) = self.reader.next_entry()? {
             self.entries += 1;
             let name = entry.name.clone();
@@ -132,31 +127,44 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     fn entry(&mut self, mut entry: LayerEntry) -> Result<()> {
-        let member = self.reader.member();
-        self.lossless |= member.sparse.is_some() || member.pax.iter().any(|(key, _)| key.starts_with(b"WINLAYERS."));
-        let directory = entry.kind == EntryKind::Directory;
-        let mode_directory = member.mode & MODE_DIRECTORY != 0;
-        let odd = matches!(entry.kind, EntryKind::File | EntryKind::Directory) && mode_directory != directory;
+        // As the lossless dialect writes a directory with data.
+        let directory = entry.kind == EntryKind::File && self.reader.member().mode & MODE_DIRECTORY != 0;
         let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name).to_vec();
         check_components(&path)?;
         let part = self.reader.next_part()?;
         let has_data = part.as_ref().is_some_and(|part| part.stream.is_none());
+        let mut blocks = RecordedBlocks::of(&entry);
+        let mut sizes = vec![entry.size];
+        self.holes = if has_data { blocks.holes(0, self.reader.member()) } else { Holes::default() };
         let (disk, sha256) = self.make(&entry, &path, has_data)?;
+        self.check_holes()?;
 
         let mut spool = SpooledTempFile::new(SPOOL);
         let mut streams = Vec::new();
         let mut next = if has_data { self.reader.next_part()? } else { part };
         while let Some(part) = next {
+            self.holes = blocks.holes(sizes.len(), self.reader.member());
+            sizes.push(part.size);
             streams.push(NamedStream { name: part.stream.unwrap_or_default(), size: part.size });
             self.spool(&mut spool)?;
+            self.check_holes()?;
             next = self.reader.next_part()?;
         }
+        if let Some(plan) = &entry.recorded {
+            validate_plan(plan, &sizes)?;
+        }
         entry.streams = Some(streams);
-        let directory = odd.then_some(mode_directory);
-        let line = Member { sha256, directory, ..Member::of(&entry, has_data, disk) };
+        let line = Member { sha256, directory: directory.then_some(true), ..Member::of(&entry, has_data, disk) };
         self.sidecar.line(&Line::Member(Box::new(line)))?;
         self.sidecar.ranges(entry.sparse_ranges.as_deref().unwrap_or_default())?;
         self.stream_data(&mut spool, &entry)
+    }
+
+    /// What lies in a hole that the recorded order tells of would be in no backup stream.
+    fn check_holes(&self) -> Result<()> {
+        self.holes.data().map_or(Ok(()), |at| {
+            Err(Error::format(Format::LayerTar, "WINLAYERS.streams", "zeros in a hole", format!("data at {at}")))
+        })
     }
 
     /// Makes what stands for an entry on the disk; tells what it is and, of a file, the digest of its content.
@@ -240,6 +248,7 @@ impl<W: Write> Extractor<'_, W> {
                 return Ok(());
             }
             hash.update(chunk);
+            self.holes.pass(chunk);
             let written = if sparse && chunk.iter().all(|&b| b == 0) {
                 file.seek(SeekFrom::Current(n as i64)).map(drop)
             } else {
@@ -360,6 +369,7 @@ impl<W: Write> Extractor<'_, W> {
                 break;
             }
             length += n as u64;
+            self.holes.pass(chunk);
             if sparse && chunk.iter().all(|&b| b == 0) {
                 spool.seek(SeekFrom::Start(length)).map_err(failed)?;
             } else {

@@ -9,6 +9,7 @@
 pub(crate) mod disk;
 mod extract;
 mod hashing;
+mod holes;
 mod inspect;
 pub(crate) mod names;
 pub(crate) mod pack;

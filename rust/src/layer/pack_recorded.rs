@@ -44,7 +44,7 @@ impl<W: Write> Packer<'_, W> {
         let (on_disk, has_data, sha256) = (member.disk, member.size.is_some(), member.sha256.clone());
         let directory = member.directory;
         let entry = member.entry(ranges).map_err(|e| locate(e, &sidecar.borrow()))?;
-        let directory = directory.unwrap_or(entry.kind == EntryKind::Directory);
+        let directory = entry.kind == EntryKind::Directory || directory == Some(true);
         let name = entry.name.clone();
         check_member_name(&name, &Policy::strict(), self.limits)?;
         let path = name.strip_suffix(b"/").unwrap_or(&name);

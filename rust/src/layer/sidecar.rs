@@ -85,7 +85,7 @@ pub(super) struct Member {
     pub name: Bytes,
     pub kind: String,
     pub disk: OnDisk,
-    /// Whether the mode of the tar member says directory; absent where that follows from the kind.
+    /// Whether the mode of a file's tar member says directory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub directory: Option<bool>,
     /// Of what is in the file on disk, hexadecimal.

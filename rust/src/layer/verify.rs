@@ -1,14 +1,15 @@
 //! Reads a layer once: its digest to the very end of the source, and every problem with its place.
 
 use super::hashing::{Tee, digest, front_to_back};
+use super::holes::{Holes, RecordedBlocks};
 use super::inspect::Inspector;
 use super::report::{LayerReport, Problem, Progress};
 use crate::error::{Error, Format, Limit, Result};
-use crate::layer_tar::{Body, LayerEntry, LayerReader, validate_plan};
+use crate::layer_tar::{LayerEntry, LayerReader, validate_plan};
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::tar::{Expander, Piece, Source, SparseRange};
-use std::collections::{HashMap, HashSet};
+use crate::tar::Source;
+use std::collections::HashSet;
 
 /// Recomputes everything that a layer tar says about itself, and lists what is wrong.
 ///
@@ -78,7 +79,7 @@ impl Verifier<'_> {
         self.inspector.entry(entry, self.reader.member())?;
         let mut sizes = vec![entry.size];
         let mut streams = HashSet::new();
-        let mut blocks = recorded_blocks(entry);
+        let mut blocks = RecordedBlocks::of(entry);
         loop {
             match self.reader.next_part() {
                 Ok(None) => break,
@@ -88,16 +89,14 @@ impl Verifier<'_> {
                         sizes.push(part.size);
                         self.inspector.stream(&entry.name, &stream, position, &mut streams);
                     }
-                    let ranges = blocks.remove(&(sizes.len() - 1)).filter(|_| self.reader.member().sparse.is_none());
-                    if let Some(ranges) = ranges {
-                        match self.holes(Expander::new(ranges, part.size)) {
-                            Ok(None) => {}
-                            Ok(Some(hole)) => {
-                                let message = format!("byte {hole} of the data lies in a hole, and is not zero");
-                                self.inspector.problem("sparse_hole", &entry.name, Some(position), message);
-                            }
-                            Err(error) => return self.failed(error),
+                    let holes = blocks.holes(sizes.len() - 1, self.reader.member());
+                    match self.data_in_holes(holes) {
+                        Ok(None) => {}
+                        Ok(Some(at)) => {
+                            let message = format!("the data at byte {at} lies in a recorded hole");
+                            self.inspector.problem("sparse_hole", &entry.name, Some(position), message);
                         }
+                        Err(error) => return self.failed(error),
                     }
                 }
                 Err(error) => return self.failed(error),
@@ -111,25 +110,18 @@ impl Verifier<'_> {
         Ok(true)
     }
 
-    /// Offset of the first byte in a hole of the current part that is not zero.
-    fn holes(&mut self, mut expander: Expander) -> Result<Option<u64>> {
-        let (mut position, mut first) = (0_u64, None);
-        loop {
+    /// Offset of the first data that lies in a hole of the current part.
+    fn data_in_holes(&mut self, mut holes: Holes) -> Result<Option<u64>> {
+        while holes.is_told() {
             let chunk = self.reader.data()?;
-            let n = match expander.peek() {
-                Piece::End => 0,
-                Piece::Hole(n) | Piece::Data(n) => chunk.len().min(usize::try_from(n).unwrap_or(usize::MAX)),
-            };
+            let n = chunk.len();
             if n == 0 {
-                return Ok(first);
+                break;
             }
-            if matches!(expander.peek(), Piece::Hole(_)) && first.is_none() {
-                first = chunk[..n].iter().position(|&b| b != 0).map(|i| position + i as u64);
-            }
-            expander.advance(n as u64);
+            holes.pass(chunk);
             self.reader.consume(n);
-            position += n as u64;
         }
+        Ok(holes.data())
     }
 
     /// Makes a problem of what is wrong with the layer, and an error of everything else.
@@ -202,18 +194,6 @@ impl Verifier<'_> {
         }
         Ok(())
     }
-}
-
-/// Where the data of each member lies, as the recorded stream order has it: of those that it has in blocks.
-fn recorded_blocks(entry: &LayerEntry) -> HashMap<usize, Vec<SparseRange>> {
-    let mut blocks: HashMap<usize, Vec<SparseRange>> = HashMap::new();
-    for stream in entry.recorded.iter().flatten() {
-        if let (Body::Member { index, offset }, Some(_)) = (&stream.body, stream.header.sparse_offset) {
-            let range = SparseRange { offset: *offset, length: stream.header.data_size() };
-            blocks.entry(*index).or_default().push(range);
-        }
-    }
-    blocks
 }
 
 /// A problem made of an error, with the place that the error knows.

@@ -7,10 +7,9 @@ use super::go_winio::{
 };
 use super::keys;
 use super::keys::BASE64;
-use super::plan::{self, Body, PlannedStream, member_stream_name};
+use super::plan::{self, Body, Placing, PlannedStream, member_stream_name};
 use super::source::StreamSource;
 use crate::backup_stream::StreamId;
-use crate::backup_stream::sparse::Collector;
 use crate::error::{Error, Limit, Misuse, Result};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
@@ -71,55 +70,23 @@ impl<W: Write> Encoder<'_, W> {
     fn scan<S: StreamSource>(&mut self, source: &mut S) -> Result<Scan> {
         let mut plan = Vec::new();
         let mut members = vec![Member::default()];
-        let mut open: Option<(usize, Collector)> = None;
-        let (mut has_main, mut inline) = (false, 0_u64);
+        let (mut placing, mut inline) = (Placing::new(), 0_u64);
         loop {
             let mark = source.mark();
             let Some(header) = source.next()? else { break };
             self.limits.check(Limit::SparseRanges, plan.len() as u64)?;
-            if header.id == StreamId::SPARSE_BLOCK {
-                if open.is_none() && !has_main {
-                    has_main = true;
-                    open = Some((0, Collector::default()));
+            let stream_name = member_stream_name(&header.name);
+            if let Some((index, offset)) = placing.place(&header, stream_name.is_some()) {
+                if index == members.len() {
+                    members.push(Member { stream_name: stream_name.unwrap_or_default(), ..Member::default() });
+                    self.limits.check(Limit::Streams, index as u64)?;
                 }
-                if let Some((index, collector)) = &mut open
-                    && collector.push(&header)
-                {
-                    self.limits.check(Limit::MemberBytes, collector.size())?;
-                    let offset = header.sparse_offset.unwrap_or(0);
-                    members[*index].pieces.push((mark, offset));
-                    members[*index].size = collector.size();
-                    plan.push(PlannedStream { header, body: Body::Member { index: *index, offset } });
-                    source.pass_over()?;
-                    continue;
-                }
-                open = None;
-            } else {
-                open = None;
-                let stream_name = member_stream_name(&header.name);
-                let index = match header.id {
-                    StreamId::DATA if !has_main && header.name.is_empty() => {
-                        has_main = true;
-                        Some(0)
-                    }
-                    StreamId::ALTERNATE_DATA if stream_name.is_some() => {
-                        members.push(Member { stream_name: stream_name.unwrap_or_default(), ..Member::default() });
-                        self.limits.check(Limit::Streams, members.len() as u64 - 1)?;
-                        Some(members.len() - 1)
-                    }
-                    _ => None,
-                };
-                if let Some(index) = index {
-                    self.limits.check(Limit::MemberBytes, header.size)?;
-                    members[index].size = header.size;
-                    members[index].pieces.push((mark, 0));
-                    if header.is_sparse() && header.size == 0 {
-                        open = Some((index, Collector::default()));
-                    }
-                    plan.push(PlannedStream { header, body: Body::Member { index, offset: 0 } });
-                    source.pass_over()?;
-                    continue;
-                }
+                members[index].size = placing.size(index);
+                self.limits.check(Limit::MemberBytes, members[index].size)?;
+                members[index].pieces.push((mark, offset));
+                plan.push(PlannedStream { header, body: Body::Member { index, offset } });
+                source.pass_over()?;
+                continue;
             }
             let max = match header.id {
                 StreamId::SECURITY_DATA => self.limits.security_descriptor,

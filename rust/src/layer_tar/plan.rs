@@ -5,6 +5,7 @@
 
 use super::entry::LayerEntry;
 use super::keys::BASE64;
+use crate::backup_stream::sparse::Collector;
 use crate::backup_stream::{StreamHeader, StreamId, stream_attributes};
 use crate::error::{Error, Format, Limit, Result};
 use crate::limits::Limits;
@@ -275,30 +276,86 @@ pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
     }
 }
 
-/// Checks that a recorded plan tells all data of the members (`sizes`: the entry, then its named streams), each byte
-/// once and in order.
+/// Tells which streams of a sequence are in members of the tar: the first DATA, named ones whose name a member can have,
+/// and the blocks of both.
+pub(super) struct Placing {
+    has_main: bool,
+    /// The member whose blocks may follow.
+    open: Option<(usize, Collector)>,
+    /// Of the entry, then of its named streams so far.
+    sizes: Vec<u64>,
+}
+
+impl Placing {
+    pub fn new() -> Self {
+        Placing { has_main: false, open: None, sizes: vec![0] }
+    }
+
+    /// The member that has the data of the next stream, and where in it; `None` when that stays beside its header.
+    /// `is_named`: whether a member can have its name.
+    pub fn place(&mut self, header: &StreamHeader, is_named: bool) -> Option<(usize, u64)> {
+        if header.id == StreamId::SPARSE_BLOCK {
+            if self.open.is_none() && !self.has_main {
+                self.has_main = true;
+                self.open = Some((0, Collector::default()));
+            }
+            let (index, mut collector) = self.open.take()?;
+            if !collector.push(header) {
+                return None;
+            }
+            self.sizes[index] = collector.size();
+            self.open = Some((index, collector));
+            return Some((index, header.sparse_offset.unwrap_or(0)));
+        }
+        self.open = None;
+        let index = match header.id {
+            StreamId::DATA if !self.has_main && header.name.is_empty() => {
+                self.has_main = true;
+                0
+            }
+            StreamId::ALTERNATE_DATA if is_named => {
+                self.sizes.push(0);
+                self.sizes.len() - 1
+            }
+            _ => return None,
+        };
+        self.sizes[index] = header.size;
+        if header.is_sparse() && header.size == 0 {
+            self.open = Some((index, Collector::default()));
+        }
+        Some((index, 0))
+    }
+
+    /// Bytes of a member, as far as its streams came.
+    pub fn size(&self, index: usize) -> u64 {
+        self.sizes[index]
+    }
+}
+
+/// Checks that a recorded plan has its streams where a writer puts them, and that they tell all data of the members
+/// (`sizes`: the entry, then its named streams).
 pub(crate) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
     let wrong = |expected: String, found: String| Error::format(Format::LayerTar, "WINLAYERS.streams", expected, found);
-    // Where the next block of each member may begin; `None` before its first piece, and past its end when complete.
-    let mut next: Vec<Option<u64>> = vec![None; sizes.len()];
-    for stream in plan {
-        let Body::Member { index, offset } = stream.body else { continue };
-        let Some((size, next)) = sizes.get(index).zip(next.get_mut(index)) else {
-            return Err(wrong(format!("at most {} members", sizes.len()), format!("member {index}")));
+    let mut placing = Placing::new();
+    for PlannedStream { header, body } in plan {
+        let told = match body {
+            Body::Inline(_) => None,
+            Body::Member { index, offset } => Some((*index, *offset)),
         };
-        let is_block = stream.header.sparse_offset.is_some();
-        let end = offset.saturating_add(stream.header.data_size());
-        let complete = if is_block { end == *size && stream.header.data_size() == 0 } else { end == *size && end > 0 };
-        if !is_block && (next.is_some() || end != *size && end != 0) || offset < next.unwrap_or(0) || end > *size {
-            return Err(wrong(format!("ordered pieces of {size} bytes"), format!("{offset} to {end}")));
+        // The name of a member's stream is that of the member.
+        let place = placing.place(header, told.is_some() || member_stream_name(&header.name).is_some());
+        if told != place {
+            let text = |place: Option<(usize, u64)>| match place {
+                Some((index, offset)) => format!("member {index} at {offset}"),
+                None => "inline".to_owned(),
+            };
+            return Err(wrong(format!("{} in its place, {}", header.id, text(place)), text(told)));
         }
-        *next = Some(if complete { u64::MAX } else { end });
     }
-    for (index, (next, size)) in next.iter().zip(sizes).enumerate() {
-        let told = next.is_some_and(|next| next >= *size) || next.is_none() && index == 0 && *size == 0;
-        if !told {
-            return Err(wrong(format!("all {size} bytes of member {index}"), "fewer".to_owned()));
-        }
+    let told = &placing.sizes;
+    if let Some(index) = (0..told.len().max(sizes.len())).find(|&index| told.get(index) != sizes.get(index)) {
+        let text = |size: Option<&u64>| size.map_or("nothing".to_owned(), |size| format!("{size} bytes"));
+        return Err(wrong(format!("{} in member {index}", text(sizes.get(index))), text(told.get(index))));
     }
     Ok(())
 }

@@ -251,6 +251,69 @@ fn raw(members: &[Raw]) -> Vec<u8> {
 }
 
 #[test]
+fn layers_of_other_tools_come_back_with_the_same_entries() {
+    use typeflag::{DIRECTORY, FILE};
+    // Modes without the type of the file, as most tools write them, and with another one; streams of a directory.
+    let members: [(&[u8], u8, u32, &[u8]); 5] = [
+        (b"Files/", DIRECTORY, 0o755, b""),
+        (b"Files/:stream", FILE, 0o644, b"data"),
+        (b"Files/d", DIRECTORY, 0o100_755, b""),
+        (b"Files/d/a", FILE, 0o644, b"data"),
+        (b"Files/d/b", FILE, 0o140_644, b"data"),
+    ];
+    let mut writer = Writer::new(Vec::new());
+    for (name, typeflag, mode, data) in members {
+        let size = data.len() as u64;
+        writer.start(&MemberHeader { name, typeflag, mode, size, ..MemberHeader::default() }).unwrap();
+        writer.data(data).unwrap();
+    }
+    let tar = writer.finish().unwrap();
+    let (again, report) = there_and_back(&tar);
+    assert_eq!((report.problems.total(), report.losses.total()), (0, 0), "{report:?}");
+    let entries = |tar: Vec<u8>| {
+        let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &Limits::default()).unwrap();
+        std::iter::from_fn(|| reader.next_found().unwrap()).map(|found| found.entry).collect::<Vec<_>>()
+    };
+    assert_eq!(entries(tar), entries(again));
+}
+
+#[test]
+fn a_recorded_order_that_does_not_tell_all_data_is_refused() {
+    let blocks = |ranges: &[(u64, u64)]| {
+        let blocks: String = ranges.iter().map(|(at, size)| format!(";9,0,,block,0,{at},{size}")).collect();
+        format!("1,8,,member,0,0{blocks}")
+    };
+    let own_map = [("GNU.sparse.major", "0"), ("GNU.sparse.minor", "1"), ("GNU.sparse.size", "9")];
+    let own_map = [&own_map[..], &[("GNU.sparse.map", "0,2,6,2")]].concat();
+    let table: [(_, &[(&str, &str)], _); 8] = [
+        (blocks(&[(0, 2), (3, 1), (4, 0)]), &[], "data at 2"),
+        (blocks(&[(2, 2), (4, 0)]), &[], "data at 0"),
+        (blocks(&[(0, 4), (5, 0)]), &[], "5 bytes"),
+        ("1,0,,member,0,5".to_owned(), &[], "5 bytes"),
+        ("1,0,,inline,0,AAAA;1,0,,member,0,4".to_owned(), &[], "inline"),
+        ("4,0,,member,1,4".to_owned(), &[], "0 bytes"),
+        (blocks(&[(0, 2), (7, 2), (9, 0)]), &own_map, "data at 6"),
+        (blocks(&[(0, 2), (6, 1), (9, 0)]), &own_map, "data at 7"),
+    ];
+    for (order, records, found) in table {
+        let mut writer = Writer::new(Vec::new());
+        let order = [("WINLAYERS.streams", &*order)];
+        let records = order
+            .iter()
+            .chain(records)
+            .map(|(key, value)| (key.as_bytes().into(), value.as_bytes().to_vec()))
+            .collect();
+        writer.start(&MemberHeader { name: b"Files/a", size: 4, records, ..MemberHeader::default() }).unwrap();
+        writer.data(b"data").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let error = extract_to(writer.finish().unwrap(), &folder.path().join("layer")).unwrap_err();
+        assert_eq!(error.code(), "bad_layer_tar");
+        assert!(error.to_string().contains(found), "{error}");
+        assert_eq!(everything(folder.path()), BTreeSet::new());
+    }
+}
+
+#[test]
 fn what_leaves_the_directory_is_refused_and_leaves_nothing() {
     use typeflag::{DIRECTORY, FILE, HARD_LINK, SYMLINK};
     let secret: Raw = (b"Files", DIRECTORY, b"", b"");
@@ -454,7 +517,7 @@ fn a_sidecar_that_lies_is_an_error_with_its_line() {
     assert_eq!(pack_from(&path).0, tar);
     let lies = [
         (good.replace("\"version\":1", "\"version\":2"), "bad_sidecar"),
-        (good.replace("go-winio", "go-wine!"), "bad_sidecar"),
+        (good.replace("lossless", "loseless"), "bad_sidecar"),
         (good.replace("\"kind\":\"file\"", "\"kind\":\"fifo\""), "bad_sidecar"),
         (good.replace("\"kind\":\"file\"", "\"kind\":\"whiteout\""), "bad_sidecar"),
         (good.replace("\"kind\"", "\"king\""), "bad_sidecar"),
