@@ -1,7 +1,7 @@
 //! Where this reader and the `tar` crate both accept an archive, they see the same members.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::io::Read;
 use winlayers::tar::{Reader, Source};
 
@@ -9,6 +9,10 @@ fuzz_target!(|data: &[u8]| {
     if let (Some(ours), Some(theirs)) = (ours(data), theirs(data)) {
         assert_eq!(ours, theirs);
     }
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    winlayers_fuzz::mutate_tar(0, data, size, max_size, seed)
 });
 
 type Members = Vec<(Vec<u8>, u8, Vec<u8>)>;

@@ -1,4 +1,5 @@
-//! Gzip and zstd out of any bytes: the same in any pieces (but for where an error is noticed); and any bytes, compressed by both, come out again.
+//! Gzip and zstd out of any bytes: the same in any pieces (but for where an error is noticed); and any bytes, compressed
+//! by both, come out again: that takes ten times as long, and is done for one size of pieces in sixteen.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -13,7 +14,8 @@ fuzz_target!(|input: (u8, &[u8])| {
     let whole = decompress(data);
     let pieces = decompress(winlayers_fuzz::in_pieces(data, size));
     assert_eq!(whole, pieces);
-    for compression in [Compression::Gzip, Compression::Zstd] {
+    let compressions: &[_] = if size.is_multiple_of(16) { &[Compression::Gzip, Compression::Zstd] } else { &[] };
+    for &compression in compressions {
         let mut writer = Writer::with_workers(Vec::new(), compression, 1).expect("a thread");
         writer.write_all(data).expect("memory");
         let packed = writer.finish().expect("memory");

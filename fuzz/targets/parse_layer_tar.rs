@@ -1,7 +1,7 @@
 //! A layer out of any bytes: the same entries and data from memory, where headers are read ahead, as from a pipe.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use winlayers::error::Result;
 use winlayers::layer_tar::{LayerEntry, LayerReader, NamedStream};
 use winlayers::policy::Policy;
@@ -16,6 +16,10 @@ fuzz_target!(|input: (u8, &[u8])| {
         (Err(_), Err(_)) => {}
         (ahead, once) => panic!("{ahead:?} but from a pipe {once:?}"),
     }
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    winlayers_fuzz::mutate_tar(1, data, size, max_size, seed)
 });
 
 type Entries = Vec<(LayerEntry, Vec<u8>)>;

@@ -16,6 +16,7 @@ static LAYER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     std::fs::create_dir_all(layer.join("Files/d")).expect("a folder");
     std::fs::create_dir(layer.join("Hives")).expect("a folder");
     std::fs::write(layer.join("Files/a"), "hello").expect("a file");
+    std::os::unix::fs::symlink("a", layer.join("Files/l")).expect("a link");
     std::fs::hard_link(layer.join("Files/a"), layer.join("Files/b")).expect("a link");
     (folder, layer)
 });

@@ -2,7 +2,7 @@
 //! the input.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use winlayers::error::Result;
 use winlayers::tar::{Reader, Source};
 
@@ -18,6 +18,10 @@ fuzz_target!(|input: (u8, &[u8])| {
         (Err(whole), Err(pieces)) => assert_eq!(whole.to_string(), pieces.to_string()),
         (whole, pieces) => panic!("{:?} but in pieces {:?}", whole.map(|w| w.0), pieces.map(|p| p.0)),
     }
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    winlayers_fuzz::mutate_tar(1, data, size, max_size, seed)
 });
 
 /// What the members say of themselves, and every byte that was seen, in order.

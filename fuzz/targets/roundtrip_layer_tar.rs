@@ -7,10 +7,11 @@ use std::io::Cursor;
 use winlayers::backup_stream::{Reader, StreamId, Writer};
 use winlayers::error::Result;
 use winlayers::layer_tar::WriterOptions;
-use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerReader, LayerWriter, MemberData, RandomData};
+use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerReader, LayerWriter, RandomData};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::{OnLoss, Policy};
 use winlayers::tar::Source;
+use winlayers_fuzz::read;
 
 fuzz_target!(|input: ([u8; 36], &[u8])| {
     let (info, stream) = input;
@@ -62,15 +63,4 @@ fn check(tar: Vec<u8>, info: &BasicInfo, stream: &[u8]) {
     let mut data = ForwardData { reader: &mut reader, state: &mut Default::default() };
     backup.spool(&mut data).expect("our own tar");
     assert_eq!(read(backup, &mut data), stream);
-}
-
-fn read(mut backup: BackupStream, data: &mut dyn MemberData) -> Vec<u8> {
-    let (mut bytes, mut chunk) = (Vec::new(), [0; 1000]);
-    loop {
-        let n = backup.read(data, &mut chunk).expect("our own tar");
-        if n == 0 {
-            return bytes;
-        }
-        bytes.extend_from_slice(&chunk[..n]);
-    }
 }

@@ -1,7 +1,7 @@
 //! Whatever can be taken apart is put together again to the bit, and metadata of any bytes does no harm.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::collections::BTreeMap;
 use winlayers::tar::Source;
 use winlayers::tar_split::{assemble, disassemble};
@@ -18,4 +18,8 @@ fuzz_target!(|input: (u8, &[u8])| {
     }
     let mut content = BTreeMap::from([(b"a".to_vec(), b"hello".to_vec())]);
     let _ = assemble(data, &mut content, std::io::sink(), &limits);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    winlayers_fuzz::mutate_tar(1, data, size, max_size, seed)
 });
