@@ -54,6 +54,10 @@ fn theirs(data: &[u8]) -> Option<Members> {
         }
         // A long name of GNU's ends at its first NUL; they take one off.
         name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+        // One that is empty stands for none here, as in Go; they take it.
+        if name.is_empty() {
+            return None;
+        }
         let mut content = Vec::new();
         entry.read_to_end(&mut content).ok()?;
         members.push((name, kind, content));

@@ -12,7 +12,7 @@ use super::symlink::link_on_disk;
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Format, Limit, Result, Rule};
 use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream, validate_plan};
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
 use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::path::check_member_name;
@@ -134,7 +134,6 @@ impl<W: Write> Extractor<'_, W> {
         let part = self.reader.next_part()?;
         let has_data = part.as_ref().is_some_and(|part| part.stream.is_none());
         let mut blocks = RecordedBlocks::of(&entry);
-        let mut sizes = vec![entry.size];
         self.holes = if has_data { blocks.holes(0, self.reader.member()) } else { Holes::default() };
         let (disk, sha256) = self.make(&entry, &path, has_data)?;
         self.check_holes()?;
@@ -143,15 +142,11 @@ impl<W: Write> Extractor<'_, W> {
         let mut streams = Vec::new();
         let mut next = if has_data { self.reader.next_part()? } else { part };
         while let Some(part) = next {
-            self.holes = blocks.holes(sizes.len(), self.reader.member());
-            sizes.push(part.size);
+            self.holes = blocks.holes(streams.len() + 1, self.reader.member());
             streams.push(NamedStream { name: part.stream.unwrap_or_default(), size: part.size });
             self.spool(&mut spool)?;
             self.check_holes()?;
             next = self.reader.next_part()?;
-        }
-        if let Some(plan) = &entry.recorded {
-            validate_plan(plan, &sizes)?;
         }
         entry.streams = Some(streams);
         let line = Member { sha256, directory: directory.then_some(true), ..Member::of(&entry, has_data, disk) };

@@ -21,7 +21,6 @@ pub(crate) use encode::Losses;
 pub use encode::{Dialect, LayerWriter, WriterOptions};
 pub use entry::{EntryKind, LayerEntry, NamedStream};
 pub use go_winio::reparse_from_link;
-pub(crate) use plan::validate as validate_plan;
 pub use plan::{Body, PlannedStream};
 pub use reader::{DataPlace, Found, LayerReader, Part};
 pub use source::{EntryStreams, StreamSource};

@@ -334,7 +334,7 @@ impl Placing {
 
 /// Checks that a recorded plan has its streams where a writer puts them, and that they tell all data of the members
 /// (`sizes`: the entry, then its named streams).
-pub(crate) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
+pub(super) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
     let wrong = |expected: String, found: String| Error::format(Format::LayerTar, "WINLAYERS.streams", expected, found);
     let mut placing = Placing::new();
     for PlannedStream { header, body } in plan {

@@ -2,6 +2,7 @@
 
 use super::decode::{self, Decoded};
 use super::entry::{LayerEntry, NamedStream};
+use super::plan::{self, PlannedStream};
 use super::stream::BackupStream;
 use crate::error::{Error, Format, Limit, Result};
 use crate::limits::Limits;
@@ -134,10 +135,21 @@ pub struct LayerReader {
 /// The entry that a forward-only reader stands at.
 struct Current {
     name: Vec<u8>,
+    position: u64,
+    /// What it says of its streams, and their sizes so far: they are compared when all have come.
+    recorded: Option<Vec<PlannedStream>>,
+    sizes: Vec<u64>,
     started: bool,
     has_data: bool,
-    streams: u64,
     data: Expander,
+}
+
+impl Current {
+    /// Compares, once, at the end of its parts.
+    fn finish(&mut self) -> Result<()> {
+        let Some(plan) = self.recorded.take() else { return Ok(()) };
+        plan::validate(&plan, &self.sizes).map_err(|e| e.at(self.position).in_member(&self.name))
+    }
 }
 
 impl LayerReader {
@@ -234,7 +246,7 @@ impl LayerReader {
             }
             let member = self.tar.member();
             let Some(stream) = decode::stream_of(member, &decoded.entry.name) else {
-                self.pending = Some(self.decode_member());
+                self.pending = Some(decode_member(member, &self.policy, &self.limits));
                 break;
             };
             streams.push(NamedStream { name: stream.to_vec(), size: member.real_size });
@@ -266,14 +278,16 @@ impl LayerReader {
     pub fn next_entry(&mut self) -> Result<Option<LayerEntry>> {
         while self.next_part()?.is_some() {}
         self.current = None;
-        let Some(Pending { decoded, place, .. }) = self.next_pending()? else { return Ok(None) };
+        let Some(Pending { decoded, place, position, .. }) = self.next_pending()? else { return Ok(None) };
         let (entry, has_data) = decoded.partial(&self.limits)?;
         let ranges = place.sparse.as_deref().map(|ranges| ranges.iter().map(|(range, _)| *range).collect());
         self.current = Some(Current {
             name: entry.name.clone(),
+            position,
+            recorded: entry.recorded.clone(),
+            sizes: vec![entry.size],
             started: false,
             has_data,
-            streams: 0,
             data: expander(ranges, place.size),
         });
         Ok(Some(entry))
@@ -282,22 +296,22 @@ impl LayerReader {
     /// Goes to the next part of the current entry: its unnamed data, then its named streams in the order of the tar.
     ///
     /// # Errors
-    /// As [`LayerReader::next_found`].
+    /// As [`LayerReader::next_found`]; at the end of the parts, where an entry tells of other streams than it has.
     pub fn next_part(&mut self) -> Result<Option<Part>> {
         let Some(current) = &mut self.current else { return Ok(None) };
         if !std::mem::replace(&mut current.started, true) && current.has_data {
             return Ok(Some(Part { stream: None, size: current.data.size() }));
         }
         if self.pending.is_some() || !self.tar.advance()? {
-            return Ok(None);
+            return current.finish().map(|()| None);
         }
         let member = self.tar.member();
         let Some(stream) = decode::stream_of(member, &current.name) else {
-            self.pending = Some(self.decode_member());
-            return Ok(None);
+            self.pending = Some(decode_member(member, &self.policy, &self.limits));
+            return current.finish().map(|()| None);
         };
-        current.streams += 1;
-        self.limits.check(Limit::Streams, current.streams).map_err(|e| e.in_member(&current.name))?;
+        self.limits.check(Limit::Streams, current.sizes.len() as u64).map_err(|e| e.in_member(&current.name))?;
+        current.sizes.push(member.real_size);
         current.data = expander(member.sparse.clone(), member.real_size);
         Ok(Some(Part { stream: Some(stream.to_vec()), size: member.real_size }))
     }
@@ -345,15 +359,14 @@ impl LayerReader {
         if !self.tar.advance()? {
             return Ok(None);
         }
-        self.decode_member().map(Some)
+        decode_member(self.tar.member(), &self.policy, &self.limits).map(Some)
     }
+}
 
-    fn decode_member(&self) -> Result<Pending> {
-        let member = self.tar.member();
-        let decoded = decode::decode(member, &self.policy, &self.limits)?;
-        let (position, globals) = (member.position, member.globals);
-        Ok(Pending { decoded, place: DataPlace::of(member), position, globals })
-    }
+fn decode_member(member: &tar::Member, policy: &Policy, limits: &Limits) -> Result<Pending> {
+    let decoded = decode::decode(member, policy, limits)?;
+    let (position, globals) = (member.position, member.globals);
+    Ok(Pending { decoded, place: DataPlace::of(member), position, globals })
 }
 
 /// Sums once, so that a read somewhere does not add up all ranges before it.
