@@ -1,7 +1,7 @@
 """Write the seeds: small inputs that are well-formed, one per idea, from which the fuzzers start.
 
-Run by hand after a change here; the files are kept in git, and beside them inputs that once found something. Corpora
-that grow from them are not.
+Run by hand after a change here; the files are kept in git, and beside them inputs that once found something. What grew
+from them is in `corpora`: see `tools/fuzz.sh keep`.
 """
 
 import base64

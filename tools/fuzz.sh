@@ -1,14 +1,19 @@
 #!/usr/bin/env bash
-# Run the fuzz targets SECONDS each, FUZZ_JOBS (2) at a time: fuzz.sh SECONDS [TARGET...]. Status 1 when one found
-# something. fuzz.sh flat:SECONDS [TARGET...] runs each until its coverage has not grown for as long; without the address
-# sanitizer, which is there for the libraries in C: that runs three times as often, and panics and assertions are seen.
-# They start from the seeds in git; what a run learns stays in fuzz/corpus and serves the next one. With FUZZ_SEED set
-# a run from a clean checkout goes the way that every such run goes: what turns it red is the change.
+# Run the fuzz targets, FUZZ_JOBS (2) at a time; all of them where none is named. Status 1 when one found something.
+#   fuzz.sh SECONDS [TARGET...]       each for as long
+#   fuzz.sh flat:SECONDS [TARGET...]  each until its coverage has not grown for as long
+#   fuzz.sh keep [TARGET...]          keep in fuzz/corpora what adds to the coverage of all that runs have learnt
+# They start from fuzz/seeds and fuzz/corpora; what a run learns stays in fuzz/corpus and serves the next one. With
+# FUZZ_SEED set a run from a clean checkout goes the way that every such run goes: what turns it red is the change.
+# The last two do without the address sanitizer, which is there for the libraries in C: that runs three times as often,
+# and panics and failed assertions are seen.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+work=run flat='' seconds=0 built=fuzz/target/plain options=(--sanitizer none)
 case $1 in
-  flat:*) flat=${1#flat:} seconds=0 built=fuzz/target/plain options=(--sanitizer none) ;; # 0: until it is told to stop
-  *) flat='' seconds=$1 built=fuzz/target options=() ;;
+  keep) work=keep ;;
+  flat:*) flat=${1#flat:} ;; # 0 seconds: until it is told to stop
+  *) seconds=$1 built=fuzz/target options=() ;;
 esac
 shift
 targets=("$@")
@@ -40,9 +45,27 @@ stop_when_flat() {
   done
 }
 
+# Put what was kept of TARGET where the next run finds it.
+unpack() {
+  [ ! -d "fuzz/corpus/$1" ] || return 0
+  mkdir -p "fuzz/corpus/$1"
+  [ ! -e "fuzz/corpora/$1.tar.gz" ] || tar -xzf "fuzz/corpora/$1.tar.gz" -C "fuzz/corpus/$1"
+}
+
+keep() {
+  local target=$1 kept
+  kept=$(mktemp -d)
+  unpack "$target"
+  "$programs/$target" -set_cover_merge=1 -rss_limit_mb=1024 "$kept" "fuzz/corpus/$target" "fuzz/seeds/$target" 2>/dev/null
+  tar -c --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$kept" . | gzip -9n >"fuzz/corpora/$target.tar.gz"
+  echo "$target: $(find "$kept" -type f | wc -l) inputs"
+  rm -r "$kept"
+}
+
 run() {
   local target=$1 log=fuzz/artifacts/$1/log pid status=0
-  mkdir -p "fuzz/corpus/$target" "fuzz/seeds/$target" "fuzz/artifacts/$target"
+  unpack "$target"
+  mkdir -p "fuzz/seeds/$target" "fuzz/artifacts/$target"
   : >"$log"
   "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 -seed="${FUZZ_SEED:-0}" \
     -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >>"$log" 2>&1 &
@@ -62,6 +85,7 @@ run() {
     return 1
   fi
 }
-export -f run stop_when_flat
+mkdir -p fuzz/corpora
+export -f run keep unpack stop_when_flat
 export programs seconds flat
-printf '%s\n' "${targets[@]}" | xargs -P "${FUZZ_JOBS:-2}" -I '{}' bash -c 'run "$1"' _ '{}'
+printf '%s\n' "${targets[@]}" | xargs -P "${FUZZ_JOBS:-2}" -I '{}' bash -c "$work \"\$1\"" _ '{}'

@@ -1,7 +1,7 @@
 //! Where this reader and the `tar` crate both accept an archive, they see the same members.
 #![no_main]
 
-use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use libfuzzer_sys::fuzz_target;
 use std::io::Read;
 use winlayers::tar::{Reader, Source};
 
@@ -9,10 +9,6 @@ fuzz_target!(|data: &[u8]| {
     if let (Some(ours), Some(theirs)) = (ours(data), theirs(data)) {
         assert_eq!(ours, theirs);
     }
-});
-
-fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    winlayers_fuzz::mutate_tar(0, data, size, max_size, seed)
 });
 
 type Members = Vec<(Vec<u8>, u8, Vec<u8>)>;
@@ -50,6 +46,16 @@ fn theirs(data: &[u8]) -> Option<Members> {
         let (mut name, kind) = (entry.path_bytes().into_owned(), entry.header().entry_type().as_byte());
         // They take a header that describes the next member for a member, where its magic is none they know.
         if matches!(kind, b'L' | b'K' | b'x' | b'g') {
+            return None;
+        }
+        // They want a version of ustar, which nobody else looks at, and do not know star, whose prefix is shorter.
+        let block = entry.header().as_bytes();
+        if block[257..263] == *b"ustar\0" && (block[263..265] != *b"00" || block[508..] == *b"tar\0") {
+            return None;
+        }
+        // A file of the oldest kind with a slash at the end of its name is a directory here, as in Go.
+        let old_directory = block[156] == 0 && entry.path_bytes().ends_with(b"/");
+        if old_directory {
             return None;
         }
         // A long name of GNU's ends at its first NUL; they take one off.

@@ -17,9 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Say what the command takes."""
     parser.add_argument("directory", metavar="DIR", help="the directory")
     parser.add_argument("layer", metavar="LAYER", help="the file to make, or - for standard output")
-    parser.add_argument(
-        "--dialect", choices=("go-winio", "lossless"), help="without it go-winio, or the sidecar's"
-    )
+    parser.add_argument("--dialect", choices=("go-winio", "lossless"), help="without it go-winio, or the sidecar's")
     parser.add_argument(
         "--compression", choices=("none", "gzip", "zstd"), help="without it the end of the name says so"
     )
