@@ -35,6 +35,11 @@ def ea(name: bytes, value: bytes, following: int) -> bytes:
     return struct.pack("<IBBH", following, 0, len(name), len(value)) + name + b"\0" + value
 
 
+def reparse(tag: int, data: bytes) -> bytes:
+    """Build a reparse buffer."""
+    return struct.pack("<IHH", tag, len(data), 0) + data
+
+
 def ace(kind: int, body: bytes) -> bytes:
     """Build an access control entry."""
     return struct.pack("<BBHI", kind, 3, 8 + len(body), 0x1F01FF) + body
@@ -125,9 +130,9 @@ def main() -> None:
     save("parse_nt", "ea", both[0].ljust(20, b"\0") + both[1])
     names = "\\??\\C:\\targetC:\\target".encode("utf-16-le")
     symlink = struct.pack("<HHHHI", 0, 26, 26, 18, 0) + names
-    save("parse_nt", "symlink", struct.pack("<IHH", 0xA000000C, len(symlink), 0) + symlink)
+    save("parse_nt", "symlink", reparse(0xA000000C, symlink))
     junction = struct.pack("<HHHH", 0, 26, 26, 18) + names
-    save("parse_nt", "junction", struct.pack("<IHH", 0xA0000003, len(junction), 0) + junction)
+    save("parse_nt", "junction", reparse(0xA0000003, junction))
     layer = struct.pack("<II", 1, 0) + bytes(range(16))
     points = {
         "lx-symlink": (0xA000001D, struct.pack("<I", 2) + b"target"),
@@ -141,7 +146,7 @@ def main() -> None:
         "cloud": (0x9000301A, b"data"),
     }
     for name, (tag, data) in points.items():
-        save("parse_nt", name, struct.pack("<IHH", tag, len(data), 0) + data)
+        save("parse_nt", name, reparse(tag, data))
     save("parse_nt", "other-driver", struct.pack("<IHH", 0x20, 4, 0) + bytes(range(20)))
     save("parse_nt", "time", b"2024-02-29T12:34:56.7890123Z")
     save("parse_nt", "time-late", b"+030828-09-14T02:48:05.4775807Z")
@@ -194,7 +199,7 @@ def main() -> None:
     backups = {
         "plain": plain,
         "sparse": stream(1, b"", 8) + stream(9, block) + stream(9, block[:8]),
-        "odd": stream(8, struct.pack("<IHH", 0xA000000C, len(symlink), 0) + symlink) + stream(7, bytes(16)),
+        "odd": stream(8, reparse(0xA000000C, symlink)) + stream(7, bytes(16)),
         "ea": stream(1, b"data") + stream(2, both[1]),
     }
     for name, data in backups.items():
@@ -207,7 +212,7 @@ def main() -> None:
         "MSWINDOWS.fileattr": "32",
         "MSWINDOWS.rawsd": "AQAEgBQAAAAkAAAAAAAAAAAAAAABAgAAAAAABSAAAAAgAgAAAQEAAAAAAAUSAAAA",
     }
-    point = base64.b64encode(struct.pack("<IHH", 0xA000000C, len(symlink), 0) + symlink).decode()
+    point = base64.b64encode(reparse(0xA000000C, symlink)).decode()
     streams = ["3,2,,sd", "2,0,,ea", "8,0,,reparse", f"7,0,,inline,0,{'A' * 22}==", "1,8,,member,0,0"]
     order = ";".join([*streams, "9,8,,block,0,0,2", "9,8,,block,0,3,2", "9,8,,block,0,5,0"])
     lossless = {

@@ -56,10 +56,15 @@ keep() {
   local target=$1 kept
   kept=$(mktemp -d)
   unpack "$target"
-  "$programs/$target" -set_cover_merge=1 -rss_limit_mb=1024 "$kept" "fuzz/corpus/$target" "fuzz/seeds/$target" 2>/dev/null
+  # A merge that stops early has found few: they must not take the place of what was kept before.
+  if ! "$programs/$target" -set_cover_merge=1 -rss_limit_mb=1024 "$kept" "fuzz/corpus/$target" "fuzz/seeds/$target" \
+    2>"$kept.log"; then
+    echo "$target: not merged: $(tail -n 1 "$kept.log")"
+    return 1
+  fi
   tar -c --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$kept" . | gzip -9n >"fuzz/corpora/$target.tar.gz"
   echo "$target: $(find "$kept" -type f | wc -l) inputs"
-  rm -r "$kept"
+  rm -r "$kept" "$kept.log"
 }
 
 run() {
