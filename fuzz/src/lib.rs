@@ -1,6 +1,7 @@
 //! What the targets share.
 
-use libfuzzer_sys::fuzzer_mutate;
+pub mod mutate;
+
 use std::io::{BufReader, Read};
 use std::path::Path;
 use winlayers::layer_tar::{BackupStream, MemberData};
@@ -10,27 +11,6 @@ use winlayers::limits::Limits;
 #[must_use]
 pub fn limits() -> Limits {
     Limits { entries: 4096, member_bytes: 1 << 20, total_bytes: 4 << 20, ..Limits::default() }
-}
-
-/// Changes an input that is a tar from byte `start` on as libFuzzer does, and, but for one time in eight, puts the
-/// checksums of its headers right: else a reader sees no more than that nearly every changed header is a bad one.
-pub fn mutate_tar(start: usize, data: &mut [u8], size: usize, max_size: usize, seed: u32) -> usize {
-    let size = fuzzer_mutate(data, size, max_size);
-    if !seed.is_multiple_of(8) {
-        mend_checksums(&mut data[start.min(size)..size]);
-    }
-    size
-}
-
-/// A header is known by its magic; data that looks like one may be changed as well as any other.
-fn mend_checksums(tar: &mut [u8]) {
-    for block in tar.as_chunks_mut::<512>().0 {
-        if block[257..262] == *b"ustar" {
-            block[148..156].fill(b' ');
-            let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
-            block[148..155].copy_from_slice(format!("{sum:06o}\0").as_bytes());
-        }
-    }
 }
 
 /// All bytes of a backup stream that is made of an entry.

@@ -53,6 +53,10 @@ fn theirs(data: &[u8]) -> Option<Members> {
         if block[257..263] == *b"ustar\0" && (block[263..265] != *b"00" || block[508..] == *b"tar\0") {
             return None;
         }
+        // A prefix under GNU's magic, where times should be, is one here, as in Go.
+        if block[257..265] == *b"ustar  \0" && block[345] != 0 {
+            return None;
+        }
         // A file of the oldest kind with a slash at the end of its name is a directory here, as in Go.
         let old_directory = block[156] == 0 && entry.path_bytes().ends_with(b"/");
         if old_directory {

@@ -12,14 +12,20 @@ fuzz_target!(|input: (u8, &[u8])| {
     let ahead = read_ahead(data);
     let once = read_once(Source::Stream(Box::new(winlayers_fuzz::in_pieces(data, size))));
     match (ahead, once) {
-        (Ok(ahead), Ok(once)) => assert_eq!(ahead, once),
+        (Ok(ahead), Ok(mut once)) => {
+            for (ahead, once) in ahead.iter().zip(&mut once) {
+                // From a pipe the recorded order is told before it is known to be the usual one.
+                once.0.recorded = once.0.recorded.take().filter(|_| ahead.0.recorded.is_some());
+            }
+            assert_eq!(ahead, once);
+        }
         (Err(_), Err(_)) => {}
         (ahead, once) => panic!("{ahead:?} but from a pipe {once:?}"),
     }
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    winlayers_fuzz::mutate_tar(1, data, size, max_size, seed)
+    winlayers_fuzz::mutate::tar(1, data, size, max_size, seed)
 });
 
 type Entries = Vec<(LayerEntry, Vec<u8>)>;

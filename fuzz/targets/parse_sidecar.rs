@@ -1,7 +1,7 @@
 //! Any bytes as the sidecar of a small extracted layer: it packs or is refused, and what it packs can be read.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
@@ -9,6 +9,7 @@ use winlayers::layer::{PackOptions, Progress, pack, sidecar_path};
 use winlayers::layer_tar::LayerReader;
 use winlayers::policy::Policy;
 use winlayers::tar::Source;
+use winlayers_fuzz::{limits, mutate};
 
 static LAYER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
     let folder = TempDir::new().expect("room for a folder");
@@ -24,7 +25,7 @@ static LAYER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {
 fuzz_target!(|data: &[u8]| {
     let (_, layer) = &*LAYER;
     std::fs::write(sidecar_path(layer).expect("a name"), data).expect("a file");
-    let options = PackOptions { limits: winlayers_fuzz::limits(), source_date_epoch: Some(0), ..Default::default() };
+    let options = PackOptions { limits: limits(), source_date_epoch: Some(0), ..Default::default() };
     let Ok((tar, report)) = pack(layer, Vec::new(), &options, Progress::none()) else { return };
     assert_eq!(report.size, tar.len() as u64);
     let mut reader = LayerReader::new(Source::memory(tar), Policy::permissive(), &options.limits).expect("our own tar");
@@ -33,4 +34,8 @@ fuzz_target!(|data: &[u8]| {
         entries += 1;
     }
     assert_eq!(report.entries, entries);
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    mutate::json_lines(data, size, max_size, seed)
 });

@@ -21,7 +21,7 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    winlayers_fuzz::mutate_tar(1, data, size, max_size, seed)
+    winlayers_fuzz::mutate::tar(1, data, size, max_size, seed)
 });
 
 /// What the members say of themselves, and every byte that was seen, in order.

@@ -11,7 +11,7 @@ use winlayers::layer_tar::{EntryKind, ForwardData, LayerReader};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::Policy;
 use winlayers::tar::Source;
-use winlayers_fuzz::{limits, names, read};
+use winlayers_fuzz::{limits, mutate, names, read};
 
 fuzz_target!(|data: &[u8]| {
     let room = TempDir::new().expect("room for a folder");
@@ -32,7 +32,7 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    winlayers_fuzz::mutate_tar(0, data, size, max_size, seed)
+    mutate::tar(0, data, size, max_size, seed)
 });
 
 type Entry = (Vec<u8>, EntryKind, BasicInfo, Option<Vec<u8>>, Option<Vec<u8>>);

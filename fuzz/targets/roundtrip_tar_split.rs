@@ -21,5 +21,5 @@ fuzz_target!(|input: (u8, &[u8])| {
 });
 
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
-    winlayers_fuzz::mutate_tar(1, data, size, max_size, seed)
+    winlayers_fuzz::mutate::tar(1, data, size, max_size, seed)
 });

@@ -6,7 +6,9 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 
 /// How many buffers of compressed input there are, and the size of each.
 pub(super) const INPUTS: usize = 4;
-const INPUT: usize = 128 << 10;
+pub(super) const INPUT: usize = 128 << 10;
+/// Room in each for what is put in front of it: [`Port::input_of`].
+const FRONT: usize = 32;
 /// The same of plain output: how far the worker runs ahead.
 const OUTPUTS: usize = 4;
 const OUTPUT: usize = 256 << 10;
@@ -19,7 +21,13 @@ pub(super) struct Chunk {
 
 impl Chunk {
     pub fn input() -> Self {
-        Chunk { bytes: vec![0; INPUT].into(), len: 0 }
+        Chunk { bytes: vec![0; INPUT + FRONT].into(), len: 0 }
+    }
+
+    fn put_in_front(&mut self, rest: &[u8]) {
+        self.bytes.copy_within(..self.len, rest.len());
+        self.bytes[..rest.len()].copy_from_slice(rest);
+        self.len += rest.len();
     }
 
     pub fn filled(&self) -> &[u8] {
@@ -92,22 +100,51 @@ impl Port {
     /// Compressed bytes that wait to be consumed; none only at the end of the input.
     pub fn input(&mut self) -> Result<&[u8]> {
         while self.input.as_ref().is_none_or(|chunk| self.position == chunk.len) {
-            if let Some(mut chunk) = self.input.take() {
-                chunk.len = 0;
-                self.tell(Event::Consumed(chunk))?;
-            }
-            let next = match self.inputs.try_recv() {
-                Err(TryRecvError::Empty) => {
-                    // Whoever waits for a slow source shall have what came before.
-                    self.flush()?;
-                    self.inputs.recv().ok()
-                }
-                other => other.ok(),
-            };
-            let Some(chunk) = next else { return Ok(&[]) };
-            (self.input, self.position) = (Some(chunk), 0);
+            self.give_back()?;
+            let Some(chunk) = self.receive()? else { return Ok(&[]) };
+            self.input = Some(chunk);
         }
-        Ok(self.input.as_ref().map_or(&[], |chunk| &chunk.filled()[self.position..]))
+        Ok(self.rest())
+    }
+
+    /// As [`Port::input`], in one piece up to its byte `n`, at most 32; less at the end of the input only.
+    pub fn input_of(&mut self, n: usize) -> Result<&[u8]> {
+        while (1..n).contains(&self.input()?.len()) {
+            let rest = self.rest().to_vec();
+            // The reader waits for a word before it gives more.
+            self.give_back()?;
+            let Some(mut next) = self.receive()? else {
+                self.input = Some(Chunk { len: rest.len(), bytes: rest.into() });
+                break;
+            };
+            next.put_in_front(&rest);
+            self.input = Some(next);
+        }
+        Ok(self.rest())
+    }
+
+    /// What is left of the input that came.
+    fn rest(&self) -> &[u8] {
+        self.input.as_ref().map_or(&[], |chunk| &chunk.filled()[self.position..])
+    }
+
+    /// The input buffer goes back to be filled again.
+    fn give_back(&mut self) -> Result<()> {
+        self.position = 0;
+        let Some(mut chunk) = self.input.take() else { return Ok(()) };
+        chunk.len = 0;
+        self.tell(Event::Consumed(chunk))
+    }
+
+    fn receive(&mut self) -> Result<Option<Chunk>> {
+        Ok(match self.inputs.try_recv() {
+            Err(TryRecvError::Empty) => {
+                // Whoever waits for a slow source shall have what came before.
+                self.flush()?;
+                self.inputs.recv().ok()
+            }
+            other => other.ok(),
+        })
     }
 
     /// The input as [`Port::input`] gives it, and room for output: at least a byte.

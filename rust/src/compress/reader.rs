@@ -1,6 +1,6 @@
 //! What callers read from: compressed chunks go to the worker thread, plain ones come back, in recycled buffers.
 
-use super::port::{Chunk, Event, INPUTS, Port};
+use super::port::{Chunk, Event, INPUT, INPUTS, Port};
 use super::{Compression, gunzip, unzstd};
 use crate::error::{Error, Misuse, Result};
 use crate::tar::from_io;
@@ -177,7 +177,7 @@ impl<R: Read> Pipeline<R> {
         while let Some(inputs) = &self.inputs
             && let Some(chunk) = self.spare.last_mut()
         {
-            let room = chunk.room();
+            let room = &mut chunk.room()[..INPUT];
             let capacity = room.len();
             let result = self.source.read(room);
             self.source_is_fast = result.as_ref().is_ok_and(|&n| n == capacity);

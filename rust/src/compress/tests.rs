@@ -223,6 +223,29 @@ fn skippable_frames_are_skipped() {
     format_error(unpack(&parts[..4].concat()[..300_000]));
 }
 
+/// Where libzstd gets a frame header in pieces, it may take the last of them for a frame.
+#[test]
+fn a_header_in_pieces_is_no_frame() {
+    // Behind the magic number the header reads as the magic number of a skippable frame, a block as its length.
+    let looks = [b"\x28\xb5\x2f\xfd\x50\x2a\x4d\x18", &[2, 0, 0, 0, 0, 0, 0, 0][..]].concat();
+    let error = format_error(unpack(&looks));
+    assert_eq!((error.field, error.offset), ("frame", Some(16)), "{error:?}");
+    // A dictionary's number that reads so too: it is asked for, however the frame comes.
+    let wanted = b"\x28\xb5\x2f\xfd\x23\x50\x2a\x4d\x18\x00\x00\x00\x00\x01\x00\x00";
+    for packed in [&looks[..], wanted] {
+        for behind_another in [false, true] {
+            let before = if behind_another { pack(b"layer", Compression::Zstd) } else { Vec::new() };
+            let packed = [&before, packed].concat();
+            let whole = format_error(unpack(&packed));
+            for at in before.len()..packed.len() {
+                let mut reader = Reader::new(packed[..at].chain(&packed[at..])).unwrap();
+                let error = format_error(reader.read_to_end(&mut Vec::new()).map(|_| Vec::new()).map_err(from_io));
+                assert_eq!((error.field, error.found), (whole.field, whole.found.clone()), "{at}");
+            }
+        }
+    }
+}
+
 #[test]
 fn every_field_of_a_gzip_header_is_read() {
     let plain = pack(b"layer", Compression::Gzip);

@@ -30,6 +30,11 @@ pub(super) fn unzstd(port: &mut Port) -> Result<()> {
 }
 
 fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Result<()> {
+    // libzstd 1.5.7 takes what it was given last as the start of the frame once it has the header: where that came in
+    // pieces, the rest of it may be another frame.
+    let start = port.input_of(DESCRIBED)?;
+    let header = header_len(start);
+    port.input_of(header)?;
     loop {
         let (input, output) = port.buffers()?;
         let ended = input.is_empty();
@@ -44,5 +49,21 @@ fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Res
         if ended && status.bytes_written == 0 {
             return Err(port.truncated(FORMAT, field));
         }
+    }
+}
+
+/// The bytes of a frame that tell how long its header is.
+const DESCRIBED: usize = 5;
+
+fn header_len(start: &[u8]) -> usize {
+    match *start {
+        [0x28, _, _, _, descriptor, ..] => {
+            let single = usize::from(descriptor >> 5 & 1);
+            let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
+            let content = [single, 2, 4, 8][usize::from(descriptor >> 6)];
+            DESCRIBED + (1 - single) + dictionary + content
+        }
+        // Skippable: its magic number and its length.
+        _ => 8,
     }
 }

@@ -25,7 +25,6 @@ use tempfile::SpooledTempFile;
 
 /// Named streams of one entry up to this size are kept in memory until the entry is complete.
 const SPOOL: usize = 1 << 20;
-/// Among the bits of a mode, those of its type: a directory.
 const MODE_DIRECTORY: i64 = 0o040_000;
 
 /// Extracts a layer into a directory that is not there yet, and writes `DIR.winlayers.ndjson` beside it.
@@ -128,7 +127,8 @@ impl<W: Write> Extractor<'_, W> {
 
     fn entry(&mut self, mut entry: LayerEntry) -> Result<()> {
         // As the lossless dialect writes a directory with data.
-        let directory = entry.kind == EntryKind::File && self.reader.member().mode & MODE_DIRECTORY != 0;
+        let directory =
+            entry.kind == EntryKind::File && entry.size > 0 && self.reader.member().mode & MODE_DIRECTORY != 0;
         let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name).to_vec();
         check_components(&path)?;
         let part = self.reader.next_part()?;

@@ -203,7 +203,8 @@ impl View {
         Err(Error::format(Format::LayerTar, "hard link", "a file at its end", found).in_member(&node.path))
     }
 
-    /// Reads the unnamed data, or a named stream, of a file or of what a hard link leads to.
+    /// Reads the unnamed data, or a named stream, of a file or of what a hard link leads to; of two streams of one name
+    /// the first.
     ///
     /// # Errors
     /// As [`View::data`]; [`Error::Io`] where there is no such data.

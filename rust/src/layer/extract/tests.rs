@@ -254,12 +254,13 @@ fn raw(members: &[Raw]) -> Vec<u8> {
 fn layers_of_other_tools_come_back_with_the_same_entries() {
     use typeflag::{DIRECTORY, FILE};
     // Modes without the type of the file, as most tools write them, and with another one; streams of a directory.
-    let members: [(&[u8], u8, u32, &[u8]); 5] = [
+    let members: [(&[u8], u8, u32, &[u8]); 6] = [
         (b"Files/", DIRECTORY, 0o755, b""),
         (b"Files/:stream", FILE, 0o644, b"data"),
         (b"Files/d", DIRECTORY, 0o100_755, b""),
         (b"Files/d/a", FILE, 0o644, b"data"),
         (b"Files/d/b", FILE, 0o140_644, b"data"),
+        (b"Files/d/c", FILE, 0o060_644, b""),
     ];
     let mut writer = Writer::new(Vec::new());
     for (name, typeflag, mode, data) in members {
