@@ -124,6 +124,30 @@ def odd_tars() -> dict[str, bytes]:
     }
 
 
+MEMBER = {
+    **dict.fromkeys(("name", "kind", "disk", "directory", "sha256", "size")),
+    "attributes": 0,
+    "times": [None] * 4,
+    "security_descriptor": None,
+    "extended_attributes": [],
+    **dict.fromkeys(("reparse_point", "link_name", "sparse_ranges", "object_id")),
+    "streams": [],
+    "order": None,
+}
+
+
+def as_arrays(value: object) -> object:
+    """Objects as arrays of their values, which is read as well."""
+    match value:
+        case {"kind": _}:
+            return [as_arrays(field) for field in {**MEMBER, **value}.values()]
+        case dict():
+            return list(value.values())
+        case list():
+            return [as_arrays(item) for item in value]
+    return value
+
+
 def main() -> None:
     """Write all of them."""
     both = [ea(b"ONE", b"value!", 20), ea(b"TWO", b"", 0)]
@@ -295,6 +319,8 @@ def main() -> None:
         {"data": "bW9yZQ=="},
     ]
     save("parse_sidecar", "other-kinds", "".join(json.dumps(line) + "\n" for line in other).encode())
+    arrays = [{key: as_arrays(value) for key, value in line.items()} for line in [*other, *lines[1:]]]
+    save("parse_sidecar", "arrays", "".join(json.dumps(line) + "\n" for line in arrays).encode())
     lines[0] = {"winlayers_sidecar": {"version": 1, "dialect": "go-winio"}}
     lines[2] = {"member": file}
     save("parse_sidecar", "go-winio", "".join(json.dumps(line) + "\n" for line in [*lines[:3], *lines[6:]]).encode())
