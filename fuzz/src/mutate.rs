@@ -240,15 +240,30 @@ fn change_records(records: &mut Vec<Record>, random: &mut Rng) {
     }
 }
 
-/// What is in base64 is changed as what it stands for, half of the time.
+/// What is in base64 is changed as what it stands for, and a list as one, half of the time.
 fn change_text(text: &mut Vec<u8>, random: &mut Rng) {
     match STANDARD.decode(&*text) {
+        Err(_) if random.bool() => change_list(text, random),
         Ok(mut bytes) if random.bool() => {
             change_bytes(&mut bytes);
             *text = STANDARD.encode(bytes).into();
         }
         _ => change_bytes(text),
     }
+}
+
+fn change_list(text: &mut Vec<u8>, random: &mut Rng) {
+    let separator = *random.choice(b";, ").expect("some");
+    let mut items: Vec<Vec<u8>> = text.split(|byte| *byte == separator).map(<[u8]>::to_vec).collect();
+    let (at, other) = (random.usize(..items.len()), random.choice(&items).expect("one at least").clone());
+    match random.u8(..5) {
+        0 => _ = items.remove(at),
+        1 => items.insert(at, other),
+        2 => items[at] = other,
+        3 => items[at] = random.choice(VALUES).expect("some").into(),
+        _ => change_bytes(&mut items[at]),
+    }
+    *text = items.join(&separator);
 }
 
 fn change_bytes(bytes: &mut Vec<u8>) {
