@@ -81,7 +81,8 @@ pub struct LayerEntry {
     pub extended_attributes: Vec<ExtendedAttribute>,
     /// The reparse buffer.
     pub reparse_point: Option<Vec<u8>>,
-    /// Link target as the tar has it: of a hard link a member name, of a symlink or junction the print name.
+    /// Link target as the tar has it: of a hard link a member name, of a symlink or junction the print name. Where the
+    /// reparse buffer names another target, the lossless dialect keeps both; go-winio's keeps the buffer's.
     pub link_name: Option<Vec<u8>>,
     /// Bytes of the unnamed data, holes included.
     pub size: u64,

@@ -402,6 +402,9 @@ impl<W: Write> Encoder<'_, W> {
         let point = ReparsePoint::parse(raw)?;
         let (target, junction) = link_target(&point)?;
         let link = spelled(self.hints.link, target, junction);
+        if self.hints.link.is_some_and(|given| given != link) {
+            self.losses.add(self.name, "link_name", "its reparse buffer names another target")?;
+        }
         if facts.mode & MODE_SYMLINK == MODE_SYMLINK && facts.typeflag == typeflag::SYMLINK {
             self.losses.add(self.name, "reparse_point", "only the last one is kept")?;
         }

@@ -126,21 +126,28 @@ impl<W: Write> Encoder<'_, W> {
             facts.set_security_descriptor(sd);
             entry.security_descriptor = Some(sd.to_vec());
         }
-        let mut link = Vec::new();
+        let mut link = None;
         if let Some(raw) = first(StreamId::REPARSE_DATA) {
             entry.reparse_point = Some(raw.to_vec());
             let mut carried = false;
-            if let Ok((target, junction)) = ReparsePoint::parse(raw.to_vec()).and_then(|p| link_target(&p))
-                && members[0].size == 0
-                && !target.contains(&0)
-            {
+            if members[0].size == 0 {
+                let derived = ReparsePoint::parse(raw.to_vec()).and_then(|point| link_target(&point)).ok();
+                if let Some((target, junction)) = derived.filter(|(target, _)| !target.contains(&0)) {
+                    if junction {
+                        facts.set(keys::MOUNT_POINT, b"1".to_vec());
+                    }
+                    carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
+                    link = Some(spelled(self.hints.link, target, junction));
+                }
+                // A tar may have a link name that its reparse buffer does not have: both are kept.
+                if let Some(given) = self.hints.link.filter(|given| link.as_deref() != Some(*given)) {
+                    carried = false;
+                    link = Some(given.to_vec());
+                }
+            }
+            if link.is_some() {
                 facts.mode |= MODE_SYMLINK;
                 facts.typeflag = typeflag::SYMLINK;
-                if junction {
-                    facts.set(keys::MOUNT_POINT, b"1".to_vec());
-                }
-                carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
-                link = spelled(self.hints.link, target, junction);
             }
             if !carried {
                 facts.set(keys::REPARSE, BASE64.encode(raw).into_bytes());
@@ -160,7 +167,7 @@ impl<W: Write> Encoder<'_, W> {
         if plan::usual(&derived, &streams, data_follows).ok().as_deref() != Some(plan) {
             facts.set(keys::STREAMS, plan::to_text(plan, &entry, ea_data).into_bytes());
         }
-        Ok((facts, link))
+        Ok((facts, link.unwrap_or_default()))
     }
 
     fn extended_attributes(&self, bytes: &[u8], facts: &mut Facts, entry: &mut LayerEntry) {

@@ -9,6 +9,8 @@ use crate::nt::ea::ExtendedAttribute;
 use crate::nt::reparse::ReparsePoint;
 use crate::nt::{FileAttributes, SecurityDescriptor};
 use crate::tar::{MemberHeader, Writer, typeflag};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -268,14 +270,37 @@ fn layers_of_other_tools_come_back_with_the_same_entries() {
         writer.start(&MemberHeader { name, typeflag, mode, size, ..MemberHeader::default() }).unwrap();
         writer.data(data).unwrap();
     }
-    let tar = writer.finish().unwrap();
-    let (again, report) = there_and_back(&tar);
+    assert_same_entries(&writer.finish().unwrap());
+}
+
+/// The buffer is of no link, of another target, of a junction.
+#[test]
+fn a_link_name_and_a_reparse_buffer_that_differ_are_both_kept() {
+    let target: Vec<u16> = "D:\\x".encode_utf16().collect();
+    let buffers = [
+        Vec::new(),
+        [0x8000_0017_u32.to_le_bytes(), 1_u32.to_le_bytes()].concat(),
+        ReparsePoint::symlink_to(&target).unwrap().into_raw(),
+        ReparsePoint::junction_to(&target).unwrap().into_raw(),
+    ];
+    let mut writer = Writer::new(Vec::new());
+    for (name, buffer) in [b"Files/a", b"Files/b", b"Files/c", b"Files/d"].into_iter().zip(buffers) {
+        let records = vec![(b"WINLAYERS.reparse".into(), STANDARD.encode(buffer).into_bytes())];
+        let (typeflag, link_name) = (typeflag::SYMLINK, &b"C:/b"[..]);
+        writer.start(&MemberHeader { name, link_name, typeflag, records, ..MemberHeader::default() }).unwrap();
+    }
+    assert_same_entries(&writer.finish().unwrap());
+}
+
+#[track_caller]
+fn assert_same_entries(tar: &[u8]) {
+    let (again, report) = there_and_back(tar);
     assert_eq!((report.problems.total(), report.losses.total()), (0, 0), "{report:?}");
     let entries = |tar: Vec<u8>| {
         let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &Limits::default()).unwrap();
         std::iter::from_fn(|| reader.next_found().unwrap()).map(|found| found.entry).collect::<Vec<_>>()
     };
-    assert_eq!(entries(tar), entries(again));
+    assert_eq!(entries(tar.to_vec()), entries(again));
 }
 
 #[test]
