@@ -246,6 +246,30 @@ fn a_header_in_pieces_is_no_frame() {
     }
 }
 
+/// Behind an empty last block libzstd does not look at the content size.
+#[test]
+fn a_frame_with_less_than_its_content_size_is_refused() {
+    // The content size in one byte, in two (less 256), in four and in eight.
+    let headers: [(&[u8], u32); 4] = [
+        (&[0x20, 41], 41),
+        (&[0x60, 44, 1], 556),
+        (&[0xa0, 0x28, 0, 1, 0], 0x1_0028),
+        (&[0xe0, 0x28, 0, 1, 0, 0, 0, 0, 0], 0x1_0028),
+    ];
+    let repeated = |size: u32, last: u32| [&(size << 3 | 2 | last).to_le_bytes()[..3], b"x"].concat();
+    for (header, size) in headers {
+        let frame = |blocks: &[&[u8]]| [b"\x28\xb5\x2f\xfd", header, &blocks.concat()].concat();
+        assert_eq!(unpack(&frame(&[&repeated(size, 1)])).unwrap(), vec![b'x'; size as usize]);
+        let (raw, compressed) = ([1, 0, 0], [5, 0, 0]);
+        for short in [frame(&[&raw]), frame(&[&compressed]), frame(&[&repeated(size - 1, 0), &raw])] {
+            for at in 0..short.len() {
+                let mut reader = Reader::new(short[..at].chain(&short[at..])).unwrap();
+                format_error(reader.read_to_end(&mut Vec::new()).map(|_| Vec::new()).map_err(from_io));
+            }
+        }
+    }
+}
+
 #[test]
 fn every_field_of_a_gzip_header_is_read() {
     let plain = pack(b"layer", Compression::Gzip);

@@ -31,10 +31,10 @@ pub(super) fn unzstd(port: &mut Port) -> Result<()> {
 
 fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Result<()> {
     // libzstd 1.5.7 takes what it was given last as the start of the frame once it has the header: where that came in
-    // pieces, the rest of it may be another frame.
-    let start = port.input_of(DESCRIBED)?;
-    let header = header_len(start);
-    port.input_of(header)?;
+    // pieces, the rest of it may be another frame. Nor does it look at the content size behind an empty last block.
+    let (len, sized) = header_len(port.input_of(DESCRIBED)?);
+    let content = port.input_of(len)?.get(len - sized..len).and_then(content_size);
+    let mut plain = 0;
     loop {
         let (input, output) = port.buffers()?;
         let ended = input.is_empty();
@@ -43,8 +43,14 @@ fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Res
             Err(error) => return Err(port.error(FORMAT, field, "valid zstd data", error.to_string())),
         };
         port.advance(status.bytes_read, status.bytes_written)?;
+        plain += status.bytes_written as u64;
         if status.remaining == 0 {
-            return Ok(());
+            return match content {
+                Some(size) if size != plain => {
+                    Err(port.error(FORMAT, field, format!("{size} bytes of content"), format!("{plain}")))
+                }
+                _ => Ok(()),
+            };
         }
         if ended && status.bytes_written == 0 {
             return Err(port.truncated(FORMAT, field));
@@ -55,15 +61,27 @@ fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Res
 /// The bytes of a frame that tell how long its header is.
 const DESCRIBED: usize = 5;
 
-fn header_len(start: &[u8]) -> usize {
+/// The length of a header, and that of the content size at its end.
+fn header_len(start: &[u8]) -> (usize, usize) {
     match *start {
         [0x28, _, _, _, descriptor, ..] => {
             let single = usize::from(descriptor >> 5 & 1);
             let dictionary = [0, 1, 2, 4][usize::from(descriptor & 3)];
             let content = [single, 2, 4, 8][usize::from(descriptor >> 6)];
-            DESCRIBED + (1 - single) + dictionary + content
+            (DESCRIBED + (1 - single) + dictionary + content, content)
         }
         // Skippable: its magic number and its length.
-        _ => 8,
+        _ => (8, 0),
+    }
+}
+
+fn content_size(field: &[u8]) -> Option<u64> {
+    let mut bytes = [0; 8];
+    bytes[..field.len()].copy_from_slice(field);
+    let size = u64::from_le_bytes(bytes);
+    match field.len() {
+        0 => None,
+        2 => Some(size + 256),
+        _ => Some(size),
     }
 }

@@ -108,6 +108,7 @@ impl Decoded {
         if let Some(text) = &self.streams_text {
             let plan = PlanText { text, limits }.parse(&self.entry, self.ea_data.as_deref());
             let plan = plan.map_err(|e| e.in_member(&self.entry.name))?;
+            plan::check_records(&plan, &self.entry).map_err(|e| e.in_member(&self.entry.name))?;
             plan::adopt(&plan, &mut self.entry);
             let told = plan.iter().any(|stream| matches!(stream.body, Body::Member { index: 0, .. }));
             self.has_data &= told || self.entry.size > 0 || self.entry.kind == EntryKind::File;

@@ -360,6 +360,28 @@ pub(super) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
     Ok(())
 }
 
+/// Checks that a recorded plan has the bodies that records hold: an entry shows those, its backup stream is made of the
+/// plan.
+pub(super) fn check_records(plan: &[PlannedStream], entry: &LayerEntry) -> Result<()> {
+    let first = |id| {
+        plan.iter().find_map(|stream| match &stream.body {
+            Body::Inline(bytes) if stream.header.id == id => Some(bytes.as_slice()),
+            _ => None,
+        })
+    };
+    let attributes = first(StreamId::EA_DATA).map(|bytes| ea::decode(bytes).unwrap_or_default()).unwrap_or_default();
+    let field = if first(StreamId::SECURITY_DATA) != entry.security_descriptor.as_deref() {
+        "security descriptor"
+    } else if attributes != entry.extended_attributes {
+        "extended attributes"
+    } else if first(StreamId::REPARSE_DATA) != entry.reparse_point.as_deref() {
+        "reparse buffer"
+    } else {
+        return Ok(());
+    };
+    Err(Error::format(Format::LayerTar, "WINLAYERS.streams", format!("the {field} of the entry"), "another or none"))
+}
+
 impl LayerEntry {
     /// The recorded stream order as text, for keeping it elsewhere; see [`LayerEntry::set_recorded`].
     #[must_use]
@@ -371,10 +393,11 @@ impl LayerEntry {
     /// Takes a recorded stream order back.
     ///
     /// # Errors
-    /// [`Error::Format`] for text that [`LayerEntry::recorded_text`] does not give.
+    /// [`Error::Format`] for text that [`LayerEntry::recorded_text`] does not give, of this entry.
     pub fn set_recorded(&mut self, text: &str) -> Result<()> {
         let limits = Limits::default();
         let mut plan = PlanText { text, limits: &limits }.parse(self, None)?;
+        check_records(&plan, self)?;
         name_members(&mut plan, self.streams.as_deref().unwrap_or_default());
         self.recorded = Some(plan);
         Ok(())
