@@ -117,6 +117,18 @@ pub(crate) fn check_components(path: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses what is not the name of a stream: no tar of ours would have it as a member.
+pub(crate) fn check_stream_name(name: &[u8]) -> Result<()> {
+    if utf16_from_wtf8(name).is_none() {
+        return Err(Error::refused(Rule::NameNotUnicode, "of a stream"));
+    }
+    if name.is_empty() || name.iter().any(|b| matches!(b, b':' | b'/' | b'\\' | 0)) {
+        let detail = format!("\"{}\" is not the name of a stream", crate::error::display_name(name));
+        return Err(Error::refused(Rule::NameReserved, detail));
+    }
+    Ok(())
+}
+
 /// Where a member lies below the root.
 pub(crate) fn disk_path(name: &[u8]) -> Result<PathBuf> {
     os_name(name).map(PathBuf::from)

@@ -1,6 +1,6 @@
 //! Puts a layer into a directory: confined to it, all or nothing, with a sidecar of what the disk cannot hold.
 
-use super::disk::{Disk, check_components, disk_path, explain, system_time};
+use super::disk::{Disk, check_components, check_stream_name, disk_path, explain, system_time};
 use super::hashing::{Tee, digest, front_to_back};
 use super::holes::{Holes, RecordedBlocks};
 use super::names::{Known, Names};
@@ -143,7 +143,9 @@ impl<W: Write> Extractor<'_, W> {
         let mut next = if has_data { self.reader.next_part()? } else { part };
         while let Some(part) = next {
             self.holes = blocks.holes(streams.len() + 1, self.reader.member());
-            streams.push(NamedStream { name: part.stream.unwrap_or_default(), size: part.size });
+            let name = part.stream.unwrap_or_default();
+            check_stream_name(&name)?;
+            streams.push(NamedStream { name, size: part.size });
             self.spool(&mut spool)?;
             self.check_holes()?;
             next = self.reader.next_part()?;

@@ -1,5 +1,6 @@
 //! What can be wrong with an entry, and with entries side by side.
 
+use super::disk::check_stream_name;
 use super::names::{Known, Names, fold_into};
 use super::report::Problem;
 use super::verify::problem_of;
@@ -102,7 +103,7 @@ impl<'a> Inspector<'a> {
         if !seen.insert(folded) {
             self.problem("duplicate_name", &name, Some(at), "two streams of one name");
         }
-        if stream.is_empty() || stream.iter().any(|b| matches!(b, b':' | b'/' | b'\\')) {
+        if check_stream_name(stream).is_err() {
             self.problem("stream_name", &name, Some(at), "not the name of a stream");
         }
     }

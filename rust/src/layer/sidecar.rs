@@ -3,6 +3,7 @@
 //! It lies beside the directory, as `DIR.winlayers.ndjson`. Described in `docs/formats/sidecar.md`. It is read as
 //! hostile: lines are bounded, unknown fields and versions are errors, and names are checked by whoever uses them.
 
+use super::disk::check_stream_name;
 use crate::error::{Error, Format, Limit, Misuse, Result};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, NamedStream, whiteout};
 use crate::limits::Limits;
@@ -243,8 +244,10 @@ impl Member {
         entry.size = self.size.unwrap_or(0);
         entry.sparse_ranges = self.sparse_ranges.map(|_| ranges);
         entry.object_id = self.object_id.map(|bytes| bytes.0);
-        let streams = self.streams.into_iter().map(|s| NamedStream { name: s.name.0, size: s.size });
-        entry.streams = Some(streams.collect());
+        let streams: Vec<_> = self.streams.into_iter().map(|s| NamedStream { name: s.name.0, size: s.size }).collect();
+        let named = streams.iter().try_for_each(|stream| check_stream_name(&stream.name));
+        named.map_err(|e| e.in_member(&entry.name))?;
+        entry.streams = Some(streams);
         if let Some(text) = &self.order {
             entry.set_recorded(text)?;
         }

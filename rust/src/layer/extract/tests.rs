@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backup_stream::{self, StreamHeader, StreamId};
-use crate::layer::{PackOptions, pack, verify};
+use crate::layer::{PackOptions, pack, sidecar_path, verify};
 use crate::layer_tar::{LayerWriter, WriterOptions};
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
@@ -339,6 +339,26 @@ fn a_recorded_order_that_does_not_tell_all_data_is_refused() {
     }
 }
 
+/// The data of two streams would change places.
+#[test]
+fn a_sidecar_with_what_is_not_the_name_of_a_stream_is_refused() {
+    use typeflag::FILE;
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("layer");
+    let tar =
+        raw(&[(b"Files/a", FILE, b"", b"1"), (b"Files/a:one", FILE, b"", b"2"), (b"Files/a:two", FILE, b"", b"3")]);
+    extract_to(tar, &directory).unwrap();
+    let path = sidecar_path(&directory).unwrap();
+    let text = std::fs::read_to_string(&path).unwrap();
+    for name in ["", "a:b", "a/b", "base64:/w=="] {
+        std::fs::write(&path, text.replace("\"two\"", &format!("\"{name}\""))).unwrap();
+        let error = pack(&directory, Vec::new(), &PackOptions::default(), Progress::none()).unwrap_err();
+        let code = if name.starts_with("base64") { "name_not_unicode" } else { "name_reserved" };
+        assert_eq!(error.code(), code, "{error}");
+        assert!(error.to_string().contains("Files/a"), "{error}");
+    }
+}
+
 #[test]
 fn what_leaves_the_directory_is_refused_and_leaves_nothing() {
     use typeflag::{DIRECTORY, FILE, HARD_LINK, SYMLINK};
@@ -358,6 +378,10 @@ fn what_leaves_the_directory_is_refused_and_leaves_nothing() {
         (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a/b", FILE, b"", b"2")], "link_escapes"),
         (vec![(b"Files/./a", FILE, b"", b"1")], "name_reserved"),
         (vec![(b"Files/\xff", FILE, b"", b"1")], "name_not_unicode"),
+        (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:", FILE, b"", b"2")], "name_reserved"),
+        (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:b:c", FILE, b"", b"2")], "name_reserved"),
+        (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:b/c", FILE, b"", b"2")], "name_reserved"),
+        (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:\xff", FILE, b"", b"2")], "name_not_unicode"),
         (vec![(b"Files/fifo", typeflag::FIFO, b"", b"")], "member_type"),
     ];
     for (members, code) in layers {
