@@ -25,7 +25,9 @@ fuzz_target!(|data: &[u8]| {
 
     let options = PackOptions { limits: limits(), source_date_epoch: Some(0), ..Default::default() };
     let (tar, report) = pack(&folder, Vec::new(), &options, Progress::none()).expect("it was extracted");
-    assert_eq!((report.problems.total(), report.losses.total()), (0, 0), "{report:?}");
+    assert_eq!(report.problems.total(), 0, "{report:?}");
+    // What hard links and whiteouts say of a file is told as lost, and not compared.
+    assert!(report.losses.totals.keys().all(|kind| *kind == "link_metadata"), "{report:?}");
     let before = entries(data.to_vec()).expect("it was extracted");
     let after = entries(tar).expect("our own tar");
     assert_eq!(before, after);
@@ -35,21 +37,22 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     mutate::tar(0, data, size, max_size, seed)
 });
 
-type Entry = (Vec<u8>, EntryKind, BasicInfo, Option<Vec<u8>>, Option<Vec<u8>>);
+type Entry = (Vec<u8>, EntryKind, Option<BasicInfo>, Option<Vec<u8>>, Option<Vec<u8>>);
 
 /// Entries with the links that they are, and the backup streams of the others.
 fn entries(tar: Vec<u8>) -> Result<Vec<Entry>> {
     let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &limits())?;
     let mut entries = Vec::new();
     while let Some(entry) = reader.next_entry()? {
-        let mut stream = None;
+        let (mut basic_info, mut stream) = (None, None);
         if !matches!(entry.kind, EntryKind::HardLink | EntryKind::Whiteout) {
+            basic_info = Some(entry.basic_info);
             let backup = reader.backup_stream(&entry)?;
             let mut data = ForwardData { reader: &mut reader, state: &mut Default::default() };
             backup.spool(&mut data)?;
             stream = Some(read(backup, &mut data));
         }
-        entries.push((entry.name, entry.kind, entry.basic_info, entry.link_name, stream));
+        entries.push((entry.name, entry.kind, basic_info, entry.link_name, stream));
     }
     Ok(entries)
 }
