@@ -145,6 +145,9 @@ impl<W: Write> Extractor<'_, W> {
             self.holes = blocks.holes(streams.len() + 1, self.reader.member());
             let name = part.stream.unwrap_or_default();
             check_stream_name(&name)?;
+            if matches!(entry.kind, EntryKind::HardLink | EntryKind::Whiteout) {
+                return Err(Error::refused(Rule::NameColon, "hard links and whiteouts have no streams"));
+            }
             streams.push(NamedStream { name, size: part.size });
             self.spool(&mut spool)?;
             self.check_holes()?;

@@ -96,10 +96,13 @@ impl<'a> Inspector<'a> {
     }
 
     /// Looks at the name of a named stream; `seen` are those of the same file so far.
-    pub fn stream(&mut self, owner: &[u8], stream: &[u8], at: u64, seen: &mut HashSet<Vec<u8>>) {
+    pub fn stream(&mut self, owner: &LayerEntry, stream: &[u8], at: u64, seen: &mut HashSet<Vec<u8>>) {
         let mut folded = Vec::new();
         fold_into(stream, &mut folded);
-        let name = [owner, b":", stream].concat();
+        let name = [&owner.name, &b":"[..], stream].concat();
+        if matches!(owner.kind, EntryKind::HardLink | EntryKind::Whiteout) {
+            self.problem("name_colon", &name, Some(at), "hard links and whiteouts have no streams");
+        }
         if !seen.insert(folded) {
             self.problem("duplicate_name", &name, Some(at), "two streams of one name");
         }

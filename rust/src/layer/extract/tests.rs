@@ -382,6 +382,8 @@ fn what_leaves_the_directory_is_refused_and_leaves_nothing() {
         (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:b:c", FILE, b"", b"2")], "name_reserved"),
         (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:b/c", FILE, b"", b"2")], "name_reserved"),
         (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a:\xff", FILE, b"", b"2")], "name_not_unicode"),
+        (vec![(b"Files/h", HARD_LINK, b"Files/a", b""), (b"Files/h:one", FILE, b"", b"1")], "name_colon"),
+        (vec![(b"Files/.wh.a", FILE, b"", b""), (b"Files/.wh.a:one", FILE, b"", b"1")], "name_colon"),
         (vec![(b"Files/fifo", typeflag::FIFO, b"", b"")], "member_type"),
     ];
     for (members, code) in layers {

@@ -126,6 +126,10 @@ fn every_problem_has_its_code_and_its_member() {
     let table: Vec<(Vec<Raw>, &[&str])> = vec![
         (vec![dir(b"Files"), file(b"Files/../x")], &["name_escapes Files/../x", "parent_missing Files/../x"]),
         (vec![dir(b"Files"), file(b"Files/a:s")], &["name_colon Files/a:s"]),
+        (
+            vec![dir(b"Files"), file(b"Files/a"), link(b"Files/b", b"Files/a"), file(b"Files/b:s")],
+            &["name_colon Files/b:s"],
+        ),
         (vec![dir(b"Files"), file(b"Files/a\\b")], &["name_backslash Files/a\\b"]),
         (
             vec![dir(b"Files"), file(b"Files/NUL.txt"), file(b"Files/x. ")],
