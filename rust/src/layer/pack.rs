@@ -189,10 +189,28 @@ impl<W: Write> Packer<'_, W> {
                 let children = self.disk_name(&name).map(<[u8]>::to_vec).map(|path| self.disk.children(&path));
                 let children = children.transpose()?.unwrap_or_default();
                 self.limits.check(Limit::Entries, self.writer.entries() + children.len() as u64)?;
-                check_collisions(&name, &children)?;
+                self.check_collisions(&name, &children)?;
                 levels.push((name, children.into_iter()));
             }
         }
+    }
+
+    /// Refuses two names that NTFS takes for one, but for those that the layer had.
+    fn check_collisions(&self, directory: &[u8], children: &[Vec<u8>]) -> Result<()> {
+        let listed = |child: &[u8]| self.listed.contains(&[directory, b"/", child].concat());
+        let mut seen = HashMap::with_capacity(children.len());
+        for child in children {
+            let mut folded = Vec::new();
+            fold_into(child, &mut folded);
+            if let Some(other) = seen.insert(folded, child)
+                && !(listed(other) && listed(child))
+            {
+                let display = crate::error::display_name;
+                let detail = format!("{} and {}", display(other), display(child));
+                return Err(Error::refused(Rule::CaseCollision, detail).in_member(directory));
+            }
+        }
+        Ok(())
     }
 
     /// Packs one name with what follows from the disk alone.
@@ -332,21 +350,6 @@ pub(crate) fn check_new_name(base: &[u8]) -> Result<Option<Win32Trouble>> {
 pub(crate) fn all_times(time: FileTime, attributes: FileAttributes) -> BasicInfo {
     let time = Some(time);
     BasicInfo { creation_time: time, last_access_time: time, last_write_time: time, change_time: time, attributes }
-}
-
-/// Refuses two names that NTFS takes for one.
-fn check_collisions(directory: &[u8], children: &[Vec<u8>]) -> Result<()> {
-    let mut seen = HashMap::with_capacity(children.len());
-    for child in children {
-        let mut folded = Vec::new();
-        fold_into(child, &mut folded);
-        if let Some(other) = seen.insert(folded, child) {
-            let display = crate::error::display_name;
-            let detail = format!("{} and {}", display(other), display(child));
-            return Err(Error::refused(Rule::CaseCollision, detail).in_member(directory));
-        }
-    }
-    Ok(())
 }
 
 /// The data of a file, which may not change meanwhile.

@@ -273,6 +273,21 @@ fn layers_of_other_tools_come_back_with_the_same_entries() {
     assert_same_entries(&writer.finish().unwrap());
 }
 
+/// As a case-sensitive directory of Windows has them.
+#[test]
+fn names_that_differ_in_case_come_back_and_new_ones_are_refused() {
+    let names: [&[u8]; 4] = [b"Files/a", b"Files/A", b"Files/d/x", b"Files/D/x"];
+    let tar = raw(&names.map(|name| (name, typeflag::FILE, &b""[..], &b"data"[..])));
+    assert_same_entries(&tar);
+
+    let folder = tempfile::tempdir().unwrap();
+    let directory = folder.path().join("layer");
+    extract_to(tar, &directory).unwrap();
+    std::fs::write(directory.join("Files/d/X"), "new").unwrap();
+    let error = pack(&directory, Vec::new(), &PackOptions::default(), Progress::none()).unwrap_err();
+    assert_eq!(error.code(), "case_collision");
+}
+
 /// The buffer is of no link, of another target, of a junction.
 #[test]
 fn a_link_name_and_a_reparse_buffer_that_differ_are_both_kept() {
