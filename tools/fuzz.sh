@@ -45,8 +45,9 @@ stop_when_flat() {
   done
 }
 
-# Put what was kept of TARGET where the next run finds it.
+# Put what was kept of TARGET where the next run finds it. It may have no seeds.
 unpack() {
+  mkdir -p "fuzz/seeds/$1"
   [ ! -d "fuzz/corpus/$1" ] || return 0
   mkdir -p "fuzz/corpus/$1"
   [ ! -e "fuzz/corpora/$1.tar.gz" ] || tar -xzf "fuzz/corpora/$1.tar.gz" -C "fuzz/corpus/$1"
@@ -70,7 +71,7 @@ keep() {
 run() {
   local target=$1 log=fuzz/artifacts/$1/log pid status=0
   unpack "$target"
-  mkdir -p "fuzz/seeds/$target" "fuzz/artifacts/$target"
+  mkdir -p "fuzz/artifacts/$target"
   : >"$log"
   "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 -seed="${FUZZ_SEED:-0}" \
     -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >>"$log" 2>&1 &
