@@ -7,7 +7,7 @@ use super::go_winio::{
 };
 use super::keys;
 use super::keys::BASE64;
-use super::plan::{self, Body, Placing, PlannedStream, member_stream_name};
+use super::plan::{self, Body, Placing, PlannedStream, first_body, member_stream_name};
 use super::source::StreamSource;
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Limit, Misuse, Result};
@@ -106,12 +106,7 @@ impl<W: Write> Encoder<'_, W> {
 
     /// The header of the entry, and its link name.
     fn facts(&self, plan: &[PlannedStream], members: &[Member], has_data: bool) -> Result<(Facts, Vec<u8>)> {
-        let first = |id| {
-            plan.iter().find_map(|stream| match &stream.body {
-                Body::Inline(bytes) if stream.header.id == id => Some(bytes.as_slice()),
-                _ => None,
-            })
-        };
+        let first = |id| first_body(plan, id);
         let mut facts = Facts::new(self.info, self.hints.directory);
         let mut entry = LayerEntry::new(self.name, EntryKind::File);
         entry.size = members[0].size;

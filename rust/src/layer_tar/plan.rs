@@ -360,21 +360,23 @@ pub(super) fn validate(plan: &[PlannedStream], sizes: &[u64]) -> Result<()> {
     Ok(())
 }
 
+/// The body of the first stream of a kind, where no member holds it: that of the records of a tar.
+pub(super) fn first_body(plan: &[PlannedStream], id: StreamId) -> Option<&[u8]> {
+    plan.iter().find_map(|stream| match &stream.body {
+        Body::Inline(bytes) if stream.header.id == id => Some(bytes.as_slice()),
+        _ => None,
+    })
+}
+
 /// Checks that a recorded plan has the bodies that records hold: an entry shows those, its backup stream is made of the
 /// plan.
 pub(super) fn check_records(plan: &[PlannedStream], entry: &LayerEntry) -> Result<()> {
-    let first = |id| {
-        plan.iter().find_map(|stream| match &stream.body {
-            Body::Inline(bytes) if stream.header.id == id => Some(bytes.as_slice()),
-            _ => None,
-        })
-    };
-    let attributes = first(StreamId::EA_DATA).map(|bytes| ea::decode(bytes).unwrap_or_default()).unwrap_or_default();
-    let field = if first(StreamId::SECURITY_DATA) != entry.security_descriptor.as_deref() {
+    let attributes = first_body(plan, StreamId::EA_DATA).and_then(|bytes| ea::decode(bytes).ok()).unwrap_or_default();
+    let field = if first_body(plan, StreamId::SECURITY_DATA) != entry.security_descriptor.as_deref() {
         "security descriptor"
     } else if attributes != entry.extended_attributes {
         "extended attributes"
-    } else if first(StreamId::REPARSE_DATA) != entry.reparse_point.as_deref() {
+    } else if first_body(plan, StreamId::REPARSE_DATA) != entry.reparse_point.as_deref() {
         "reparse buffer"
     } else {
         return Ok(());
