@@ -86,7 +86,7 @@ impl Verifier<'_> {
                     let position = self.reader.member().position;
                     if let Some(stream) = part.stream {
                         index += 1;
-                        self.inspector.stream(&entry, &stream, position, &mut streams);
+                        self.inspector.stream(entry, &stream, position, &mut streams);
                     }
                     let holes = blocks.holes(index, self.reader.member());
                     match self.data_in_holes(holes) {
