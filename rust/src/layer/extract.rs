@@ -25,6 +25,7 @@ use tempfile::SpooledTempFile;
 
 /// Named streams of one entry up to this size are kept in memory until the entry is complete.
 const SPOOL: usize = 1 << 20;
+/// Among the bits of a mode, those of its type: a directory.
 const MODE_DIRECTORY: i64 = 0o040_000;
 
 /// Extracts a layer into a directory that is not there yet, and writes `DIR.winlayers.ndjson` beside it.
