@@ -106,6 +106,7 @@ def gnu_sparse(ranges: list[tuple[int, int]], real: int, data: bytes) -> bytes:
 GNU_TAR = [["--format=gnu"], *(["--format=pax", f"--sparse-version={version}"] for version in ("0.0", "0.1", "1.0"))]
 SPARSE = {
     "GNU": gnu_sparse([(2, 2), (10, 1)], 20, b"abc"),
+    "GNU, with ranges of no bytes": gnu_sparse([(2, 2), (4, 0), (10, 1), (15, 0)], 20, b"abc"),
     "PAX 0.0": pax(
         [
             ("GNU.sparse.size", "20"),
@@ -141,7 +142,10 @@ def test_sparse_members(form: str) -> None:
             assert (entry.name, entry.size, entry.sparse_ranges) == ("Files/a", 20, ((2, 2), (10, 1)))
             assert entry.read() == expected
     with wl.LayerReader(layer) as reader:
-        file = next(reader).open()
+        entry = next(reader)
+        blocks = wl.BackupStreamReader(io.BytesIO(entry.backup_stream().read()))
+        assert [(block.sparse_offset, block.size) for block in blocks] == [(None, 0), (2, 10), (10, 9), (20, 8)]
+        file = entry.open()
         for at in range(21):
             file.seek(at)
             assert file.read() == expected[at:]

@@ -156,6 +156,16 @@ def test_named_streams_of_a_directory_are_lost_in_go_winio() -> None:
     assert loss.kind == "stream"
 
 
+def test_ranges_of_no_bytes_say_nothing() -> None:
+    out = io.BytesIO()
+    ranges = [(0, 2), (4, 0), (6, 1), (7, 0)]
+    with wl.LayerWriter(out, dialect="lossless") as writer:
+        writer.add(wl.Entry("Files/a", size=9, sparse_ranges=ranges), b"ab\0\0\0\0c\0\0")
+    with wl.LayerReader(out.getvalue()) as reader:
+        entry = next(reader)
+        assert (entry.size, entry.sparse_ranges, entry.read()) == (9, ((0, 2), (6, 1)), b"ab\0\0\0\0c\0\0")
+
+
 def test_sparse_data_of_a_directory_is_refused_in_go_winio() -> None:
     stream = wire(sparse(0, b"x"))
     writer = wl.LayerWriter(io.BytesIO())

@@ -26,6 +26,7 @@ RUSTC_BOOTSTRAP=1 cargo fuzz build --release --target-dir "$built" "${options[@]
 # What finds a stack or a heap that is used too late costs a third of the runs where targets start threads, and there is
 # no unsafe code in the crate here.
 export ASAN_OPTIONS=detect_stack_use_after_return=0:quarantine_size_mb=16:thread_local_quarantine_size_kb=16
+export LSAN_OPTIONS=suppressions=$PWD/fuzz/leaks.supp:print_suppressions=0
 # What was freed is kept for the next run: the system's pages cost as much as all else where a target has large buffers.
 export MALLOC_TRIM_THRESHOLD_=500000000 MALLOC_MMAP_THRESHOLD_=500000000
 programs=$built/$(rustc -vV | sed -n 's/^host: //p')/release

@@ -86,7 +86,7 @@ pub struct LayerEntry {
     pub link_name: Option<Vec<u8>>,
     /// Bytes of the unnamed data, holes included.
     pub size: u64,
-    /// Where the data lies, when the file is sparse.
+    /// Where the data lies, when the file is sparse; a range of no bytes says nothing.
     pub sparse_ranges: Option<Vec<SparseRange>>,
     /// The body of the OBJECT_ID stream.
     pub object_id: Option<Vec<u8>>,

@@ -61,9 +61,10 @@ pub(super) fn usual(entry: &LayerEntry, streams: &[super::NamedStream], has_data
         if let Some(ranges) = &entry.sparse_ranges {
             (header.size, header.attributes) = (0, stream_attributes::SPARSE);
             plan.push(PlannedStream { header, body: Body::Member { index: 0, offset: 0 } });
-            plan.extend(ranges.iter().map(|range| block(0, range.offset, range.length)));
+            let blocks = ranges.iter().filter(|range| range.length > 0);
+            plan.extend(blocks.map(|range| block(0, range.offset, range.length)));
             // An empty sparse file has no blocks at all; another ends with a block that tells its length.
-            if entry.size > 0 && ranges.last().is_none_or(|range| range.length > 0) {
+            if entry.size > 0 {
                 plan.push(block(0, entry.size, 0));
             }
         } else {

@@ -27,7 +27,7 @@ pub struct Member {
     pub size: u64,
     /// Bytes of the file: larger than `size` where it is sparse.
     pub real_size: u64,
-    /// Where the data lies in the file, when it is sparse.
+    /// Where the data lies in the file, when it is sparse: no range is empty.
     pub sparse: Option<Vec<SparseRange>>,
     /// Last write; `None` where the field holds NULs and no record says more.
     pub mtime: Option<Time>,
@@ -391,7 +391,7 @@ impl Reader {
     fn sparse(&mut self, block: &[u8; BLOCK], magic: Magic) -> Result<()> {
         self.member.sparse = None;
         self.member.real_size = self.member.size;
-        let ranges = if self.member.typeflag == typeflag::GNU_SPARSE {
+        let mut ranges = if self.member.typeflag == typeflag::GNU_SPARSE {
             // star uses the same type for another layout.
             if magic != Magic::Gnu {
                 return Err(Error::format(Format::Tar, "magic", "that of GNU tar on a sparse member", "another"));
@@ -428,6 +428,8 @@ impl Reader {
         };
         self.limits.check(Limit::MemberBytes, self.member.real_size)?;
         sparse::validate(&ranges, self.member.real_size, self.member.size, &self.limits)?;
+        // GNU tar ends a map with a range of no bytes; wherever one stands, it says nothing.
+        ranges.retain(|range| range.length > 0);
         self.member.sparse = Some(ranges);
         Ok(())
     }
