@@ -98,7 +98,7 @@ pub struct Found {
     pub places: Vec<DataPlace>,
     /// Offset of its first header block: where [`LayerReader::starting_in`] finds it again.
     pub position: u64,
-    /// Bytes of the global records that apply to it, of [`LayerReader::global_records`].
+    /// Bytes of the global records before that block, of [`LayerReader::global_records`].
     pub globals: u64,
 }
 

@@ -37,7 +37,7 @@ pub struct Member {
     pub ctime: Option<Time>,
     /// PAX records: global ones first, then its own.
     pub pax: PaxRecords,
-    /// Bytes of the global records that apply to it, of those that [`Reader::global_records`] has by now.
+    /// Bytes of the global records before its first header block, of those that [`Reader::global_records`] has by now.
     pub globals: u64,
 }
 
@@ -303,7 +303,6 @@ impl Reader {
                     }
                     self.member.pax.clear();
                     self.member.pax.extend(&self.globals);
-                    self.member.globals = self.globals.size();
                 }
                 typeflag::GNU_LONG_NAME => {
                     self.special(&header, at)?;

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::layer_tar::LayerWriter;
-use crate::tar::{MemberHeader, Writer, typeflag};
+use crate::tar::{MemberHeader, SparseRange, Writer, typeflag};
 use proptest::prelude::*;
 use std::fs::File;
 use std::path::PathBuf;
@@ -138,12 +138,20 @@ fn entries_have_the_global_records_before_them_and_no_others() {
     writer.start(&MemberHeader { name: b"Files/a", ..Default::default() }).unwrap();
     global(&mut writer, b"25 MSWINDOWS.fileattr=34\n");
     writer.start(&MemberHeader { name: b"Files/b", ..Default::default() }).unwrap();
+    // Records that count as often as they stand there: once for every range.
+    global(&mut writer, b"24 GNU.sparse.offset=16\n26 GNU.sparse.numbytes=16\n22 GNU.sparse.size=32\n");
+    writer.start(&MemberHeader { name: b"Files/c", size: 16, ..Default::default() }).unwrap();
+    writer.data(&[1; 16]).unwrap();
+    writer.start(&MemberHeader { name: b"Files/d", size: 16, ..Default::default() }).unwrap();
+    writer.data(&[1; 16]).unwrap();
     let index = make(&writer.finish().unwrap()).unwrap().open().unwrap();
-    let attributes = |path: &[u8]| {
-        let row = index.get(path).unwrap().unwrap();
-        index.entry(&row).unwrap().entry.basic_info.attributes.0
-    };
+    let entry = |path: &[u8]| index.entry(&index.get(path).unwrap().unwrap()).unwrap().entry;
+    let attributes = |path| entry(path).basic_info.attributes.0;
     assert_eq!((attributes(b"FILES/A"), attributes(b"FILES/B")), (0, 34));
+    let range = SparseRange { offset: 16, length: 16 };
+    for path in [b"FILES/C", b"FILES/D"] {
+        assert_eq!((entry(path).size, entry(path).sparse_ranges), (32, Some(vec![range])));
+    }
 }
 
 #[test]
