@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use winlayers::error::Result;
-use winlayers::layer_tar::{LayerEntry, LayerReader, NamedStream};
+use winlayers::layer_tar::{Body, LayerEntry, LayerReader, NamedStream};
 use winlayers::policy::Policy;
 use winlayers::tar::Source;
 
@@ -12,10 +12,16 @@ fuzz_target!(|input: (u8, &[u8])| {
     let ahead = read_ahead(data);
     let once = read_once(Source::Stream(Box::new(winlayers_fuzz::in_pieces(data, size))));
     match (ahead, once) {
-        (Ok(ahead), Ok(mut once)) => {
-            for (ahead, once) in ahead.iter().zip(&mut once) {
-                // From a pipe the recorded order is told before it is known to be the usual one.
+        (Ok(mut ahead), Ok(mut once)) => {
+            for (ahead, once) in ahead.iter_mut().zip(&mut once) {
+                // From a pipe the recorded order is told before it is known to be the usual one, and without the names
+                // of the members behind.
                 once.0.recorded = once.0.recorded.take().filter(|_| ahead.0.recorded.is_some());
+                for stream in [ahead, once].into_iter().flat_map(|(entry, _)| entry.recorded.iter_mut().flatten()) {
+                    if !matches!(stream.body, Body::Inline(_)) {
+                        stream.header.name.clear();
+                    }
+                }
             }
             assert_eq!(ahead, once);
         }

@@ -29,7 +29,11 @@ fuzz_target!(|data: &[u8]| {
     // What hard links and whiteouts say of a file is told as lost, and not compared.
     assert!(report.losses.totals.keys().all(|kind| *kind == "link_metadata"), "{report:?}");
     let before = entries(data.to_vec()).expect("it was extracted");
-    let after = entries(tar).expect("our own tar");
+    let mut after = entries(tar).expect("our own tar");
+    // A link without a target in its header has been given that of its reparse buffer.
+    for (before, after) in before.iter().zip(&mut after).filter(|(before, _)| before.3.is_none()) {
+        assert!(after.3.take().is_none() || before.4.is_some());
+    }
     assert_eq!(before, after);
 });
 
