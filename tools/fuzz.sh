@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Run the fuzz targets, FUZZ_JOBS (2) at a time; all of them where none is named. Status 1 when one found something.
 #   fuzz.sh SECONDS [TARGET...]       each for as long
-#   fuzz.sh flat:SECONDS [TARGET...]  each until its coverage has not grown for as long
+#   fuzz.sh flat:SECONDS [TARGET...]  each until its coverage of rust/src has not grown for as long (tools/fuzz_flat.py)
 #   fuzz.sh keep [TARGET...]          keep in fuzz/corpora what adds to the coverage of all that runs have learnt
 # They start from fuzz/seeds and fuzz/corpora; what a run learns stays in fuzz/corpus and serves the next one. With
 # FUZZ_SEED set a run from a clean checkout goes the way that every such run goes: what turns it red is the change.
@@ -31,21 +31,6 @@ export LSAN_OPTIONS=suppressions=$PWD/fuzz/leaks.supp:print_suppressions=0
 export MALLOC_TRIM_THRESHOLD_=500000000 MALLOC_MMAP_THRESHOLD_=500000000
 programs=$built/$(rustc -vV | sed -n 's/^host: //p')/release
 
-# Stop the process PID when the coverage in its LOG has not grown for $flat seconds, and say so.
-stop_when_flat() {
-  local pid=$1 log=$2 covered=0 since=$SECONDS started=$SECONDS now
-  while kill -0 "$pid" 2>/dev/null; do
-    sleep 5
-    now=$(grep -oE 'cov: [0-9]+' "$log" | tail -n 1)
-    [ "$now" = "$covered" ] || { covered=$now since=$SECONDS; }
-    if [ $((SECONDS - since)) -ge "$flat" ]; then
-      echo "flat for $((SECONDS - since)) of $((SECONDS - started)) s at $covered" >>"$log"
-      kill -INT "$pid"
-      return
-    fi
-  done
-}
-
 # Put what was kept of TARGET where the next run finds it. It may have no seeds.
 unpack() {
   mkdir -p "fuzz/seeds/$1"
@@ -70,19 +55,15 @@ keep() {
 }
 
 run() {
-  local target=$1 log=fuzz/artifacts/$1/log pid status=0
+  local target=$1 log=fuzz/artifacts/$1/log status=0
   unpack "$target"
   mkdir -p "fuzz/artifacts/$target"
   : >"$log"
-  "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 -seed="${FUZZ_SEED:-0}" \
-    -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >>"$log" 2>&1 &
-  pid=$!
-  [ -z "$flat" ] || stop_when_flat "$pid" "$log"
-  wait "$pid" || status=$?
+  ${flat:+python3 tools/fuzz_flat.py "$flat" "$log"} \
+    "$programs/$target" "fuzz/corpus/$target" "fuzz/seeds/$target" -max_total_time="$seconds" -timeout=10 -seed="${FUZZ_SEED:-0}" \
+    -rss_limit_mb=1024 -malloc_limit_mb=256 -artifact_prefix="fuzz/artifacts/$target/" >>"$log" 2>&1 || status=$?
   if [ "$status" = 0 ]; then
-    echo "$target: $(grep -E '^#[0-9]+\s+DONE' "$log" | tr -s ' \t' ' ')"
-  elif [ -n "$flat" ] && grep -q '^flat for' "$log" && grep -q 'libFuzzer: run interrupted' "$log"; then
-    echo "$target: $(grep '^flat for' "$log"), $(grep -oE '^#[0-9]+' "$log" | tail -n 1) runs"
+    echo "$target: $(grep -E '^#[0-9]+\s+(DONE|.* cov: )' "$log" | tail -n 1 | tr -s ' \t' ' ') $(grep '^flat for' "$log")"
   else
     echo "$target: FOUND SOMETHING"
     grep -m 1 -A 6 'panicked at\|ERROR:' "$log" | cut -c -2000
@@ -93,6 +74,6 @@ run() {
   fi
 }
 mkdir -p fuzz/corpora
-export -f run keep unpack stop_when_flat
+export -f run keep unpack
 export programs seconds flat
 printf '%s\n' "${targets[@]}" | xargs -P "${FUZZ_JOBS:-2}" -I '{}' bash -c "$work \"\$1\"" _ '{}'

@@ -3,7 +3,7 @@
 use super::disk::{Disk, check_components, check_stream_name, disk_path, explain, system_time};
 use super::hashing::{Tee, digest, front_to_back};
 use super::holes::{Holes, RecordedBlocks};
-use super::names::{Known, Names};
+use super::names::ExactNames;
 use super::report::{LayerReport, Progress};
 use super::sidecar::{
     Base64, Bytes, DATA, Header, Line, Member, OnDisk, SidecarWriter, VERSION, dialect_word, sidecar_path,
@@ -64,7 +64,8 @@ pub fn extract(source: Source, directory: &Path, limits: &Limits, progress: Prog
         reader: LayerReader::new(Source::Stream(Box::new(tee)), Policy::strict(), limits)?,
         sidecar: SidecarWriter::new(BufWriter::with_capacity(DATA, file), limits),
         holes: Holes::default(),
-        names: Names::new(limits),
+        names: ExactNames::new(),
+        directory_names: ExactNames::new(),
         directories: BufWriter::new(SpooledTempFile::new(SPOOL)),
         limits,
         progress,
@@ -96,7 +97,8 @@ struct Extractor<'a, W: Write> {
     sidecar: SidecarWriter<W>,
     /// Those of the part that is read.
     holes: Holes,
-    names: Names,
+    names: ExactNames,
+    directory_names: ExactNames,
     /// Directories and their times, which are set when nothing is put into them any more.
     directories: BufWriter<SpooledTempFile>,
     limits: &'a Limits,
@@ -187,7 +189,7 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     fn directory(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
-        let again = self.take_name(path, Known::DIRECTORY)?;
+        let again = self.take_name(path, true)?;
         self.parent(path)?;
         if !again {
             explain(self.disk.root.create_dir(&disk_path(path)?))?;
@@ -223,7 +225,7 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     fn file(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
-        self.take_name(path, Known::default())?;
+        self.take_name(path, false)?;
         self.parent(path)?;
         let mut file = explain(self.disk.root.create_file(&disk_path(path)?))?;
         let mut hash = Sha256::new();
@@ -268,7 +270,7 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     fn symlink(&mut self, entry: &LayerEntry, path: &[u8], target: &[u8]) -> Result<(OnDisk, Option<String>)> {
-        self.take_name(path, Known::default())?;
+        self.take_name(path, false)?;
         self.parent(path)?;
         let place = disk_path(path)?;
         let is_directory = entry.basic_info.attributes.is_directory();
@@ -284,7 +286,7 @@ impl<W: Write> Extractor<'_, W> {
         if check_member_name(target, &Policy::strict(), self.limits).is_err() || check_components(target).is_err() {
             return Err(Error::refused(Rule::LinkEscapes, crate::error::display_name(target)));
         }
-        self.take_name(path, Known::default())?;
+        self.take_name(path, false)?;
         if self.disk.stat(target)?.is_none_or(|stat| stat.kind != Kind::File) {
             self.lost(entry, "hard_link", "its target is not in this layer, so that it is not on the disk");
             return Ok((OnDisk::Nothing, None));
@@ -312,7 +314,7 @@ impl<W: Write> Extractor<'_, W> {
                     return Err(Error::refused(Rule::LinkEscapes, detail));
                 }
                 None => {
-                    self.take_name(directory, Known::DIRECTORY)?;
+                    self.take_name(directory, true)?;
                     explain(self.disk.root.create_dir(&disk_path(directory)?))?;
                     self.sidecar.line(&Line::Parent(Bytes(directory.to_vec())))?;
                 }
@@ -322,24 +324,20 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     /// Whether a name was made a directory; `None` where nothing of this name was made.
-    fn is_directory(&mut self, path: &[u8]) -> Option<bool> {
-        let name = self.names.hash(path);
-        let known = self.names.get(name);
-        (known.has(Known::SEEN) && self.names.same_spelling(name)).then(|| known.has(Known::DIRECTORY))
+    fn is_directory(&self, path: &[u8]) -> Option<bool> {
+        self.names.contains(path).then(|| self.directory_names.contains(path))
     }
 
     /// Takes a name for an entry; tells whether a directory has it already, which another may share.
-    fn take_name(&mut self, path: &[u8], what: Known) -> Result<bool> {
-        let name = self.names.hash(path);
-        let known = self.names.get(name);
-        let again = known.has(Known::SEEN) && self.names.same_spelling(name);
-        let shared = again && known.has(Known::DIRECTORY) && what.has(Known::DIRECTORY);
-        if again && !shared {
+    fn take_name(&mut self, path: &[u8], directory: bool) -> Result<bool> {
+        let new = self.names.insert(path, self.limits)?;
+        let shared = !new && directory && self.directory_names.contains(path);
+        if !new && !shared {
             return Err(Error::refused(Rule::DuplicateName, ""));
         }
-        let mut learned = Known::SEEN;
-        learned.add(what);
-        self.names.learn(name, learned)?;
+        if directory {
+            self.directory_names.insert(path, self.limits)?;
+        }
         Ok(shared)
     }
 

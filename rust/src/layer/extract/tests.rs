@@ -276,7 +276,7 @@ fn layers_of_other_tools_come_back_with_the_same_entries() {
 /// As a case-sensitive directory of Windows has them.
 #[test]
 fn names_that_differ_in_case_come_back_and_new_ones_are_refused() {
-    let names: [&[u8]; 4] = [b"Files/a", b"Files/A", b"Files/d/x", b"Files/D/x"];
+    let names: [&[u8]; 5] = [b"Files/a", b"Files/A", b"Files/d/x", b"Files/D/x", b"Files/D/y"];
     let tar = raw(&names.map(|name| (name, typeflag::FILE, &b""[..], &b"data"[..])));
     assert_same_entries(&tar);
 
@@ -390,6 +390,10 @@ fn what_leaves_the_directory_is_refused_and_leaves_nothing() {
         (vec![(b"Files/h", HARD_LINK, b"../secret", b"")], "link_escapes"),
         (vec![(b"Files/h", HARD_LINK, b"/etc/passwd", b"")], "link_escapes"),
         (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a", FILE, b"", b"2")], "duplicate_name"),
+        (
+            vec![(b"Files/A", FILE, b"", b""), (b"Files/a", HARD_LINK, b"Files/b", b""), (b"Files/a", FILE, b"", b"")],
+            "duplicate_name",
+        ),
         (vec![(b"Files/a", FILE, b"", b"1"), (b"Files/a/b", FILE, b"", b"2")], "link_escapes"),
         (vec![(b"Files/./a", FILE, b"", b"1")], "name_reserved"),
         (vec![(b"Files/\xff", FILE, b"", b"1")], "name_not_unicode"),
