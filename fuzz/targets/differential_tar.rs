@@ -1,7 +1,7 @@
 //! Where this reader and the `tar` crate both accept an archive, they see the same members.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
+use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::io::Read;
 use winlayers::tar::{Reader, Source};
 
@@ -9,6 +9,10 @@ fuzz_target!(|data: &[u8]| {
     if let (Some(ours), Some(theirs)) = (ours(data), theirs(data)) {
         assert_eq!(ours, theirs);
     }
+});
+
+fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
+    winlayers_fuzz::mutate::tar(0, data, size, max_size, seed)
 });
 
 type Members = Vec<(Vec<u8>, u8, Vec<u8>)>;
@@ -57,13 +61,12 @@ fn theirs(data: &[u8]) -> Option<Members> {
         if block[257..265] == *b"ustar  \0" && block[345] != 0 {
             return None;
         }
-        // A file of the oldest kind with a slash at the end of its name is a directory here, as in Go.
-        let old_directory = block[156] == 0 && entry.path_bytes().ends_with(b"/");
-        if old_directory {
-            return None;
-        }
         // A long name of GNU's ends at its first NUL; they take one off.
         name.truncate(name.iter().position(|byte| *byte == 0).unwrap_or(name.len()));
+        // A file of the oldest kind with a slash at the end of its name is a directory here, as in Go.
+        if block[156] == 0 && name.ends_with(b"/") {
+            return None;
+        }
         // One that is empty stands for none here, as in Go; they take it.
         if name.is_empty() {
             return None;

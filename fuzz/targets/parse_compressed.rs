@@ -15,7 +15,12 @@ fuzz_target!(|input: (u8, &[u8])| {
     // Each piece goes to a thread and back: of long inputs they are larger.
     let least = u8::try_from(data.len() / 16).unwrap_or(u8::MAX);
     let pieces = decompress(winlayers_fuzz::in_pieces(data, size.max(least)));
-    assert_eq!(whole, pieces);
+    match (&whole, &pieces) {
+        // What is wrong just behind the bound is noticed or not, as blocks come.
+        (Ok(bytes), Err(())) | (Err(()), Ok(bytes)) => assert_eq!(bytes.len() as u64, MOST),
+        // They are too long to be shown.
+        _ => assert!(whole == pieces),
+    }
     let compressions: &[_] = if size.is_multiple_of(16) { &[Compression::Gzip, Compression::Zstd] } else { &[] };
     for &compression in compressions {
         let mut writer = Writer::with_workers(Vec::new(), compression, 1).expect("a thread");
