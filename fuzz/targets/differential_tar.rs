@@ -71,6 +71,10 @@ fn theirs(data: &[u8]) -> Option<Members> {
         if name.is_empty() {
             return None;
         }
+        // Links, devices and directories have no data here, whatever their size says, as in Go.
+        if matches!(kind, b'1'..=b'6') && entry.size() > 0 {
+            return None;
+        }
         let mut content = Vec::new();
         entry.read_to_end(&mut content).ok()?;
         members.push((name, kind, content));
