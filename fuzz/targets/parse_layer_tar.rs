@@ -2,6 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use winlayers::backup_stream::StreamId;
 use winlayers::error::Result;
 use winlayers::layer_tar::{Body, LayerEntry, LayerReader, NamedStream};
 use winlayers::policy::Policy;
@@ -18,7 +19,7 @@ fuzz_target!(|input: (u8, &[u8])| {
                 // of the members behind.
                 once.0.recorded = once.0.recorded.take().filter(|_| ahead.0.recorded.is_some());
                 for stream in [ahead, once].into_iter().flat_map(|(entry, _)| entry.recorded.iter_mut().flatten()) {
-                    if !matches!(stream.body, Body::Inline(_)) {
+                    if stream.header.id == StreamId::ALTERNATE_DATA && !matches!(stream.body, Body::Inline(_)) {
                         stream.header.name.clear();
                     }
                 }

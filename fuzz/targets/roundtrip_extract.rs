@@ -31,8 +31,10 @@ fuzz_target!(|data: &[u8]| {
     let before = entries(data.to_vec()).expect("it was extracted");
     let mut after = entries(tar).expect("our own tar");
     // A link without a target in its header has been given that of its reparse buffer.
-    for (before, after) in before.iter().zip(&mut after).filter(|(before, _)| before.3.is_none()) {
-        assert!(after.3.take().is_none() || before.4.is_some());
+    for (before, after) in before.iter().zip(&mut after) {
+        if before.3.is_none() && matches!(before.1, EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse) {
+            after.3 = None;
+        }
     }
     assert_eq!(before, after);
 });
