@@ -1,7 +1,7 @@
 //! Files and folders that appear complete, or not at all.
 
-use super::root::{Root, created};
-use crate::error::{Error, Result, Rule};
+use super::root::{Root, absent, created};
+use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ impl AtomicFile {
     /// Gives the file its name, unless something has that name.
     ///
     /// # Errors
-    /// [`Rule::TargetExists`]; [`Error::Io`] with the path; nothing is left behind then.
+    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists); [`Error::Io`] with the path; nothing is left behind then.
     pub fn commit_new(self) -> Result<()> {
         self.finish(|staged, path| staged.persist_noclobber(path).map_err(|e| e.error))
     }
@@ -175,7 +175,7 @@ impl AtomicDir {
     /// Makes an empty folder beside `path`.
     ///
     /// # Errors
-    /// [`Rule::TargetExists`]; [`Error::Io`] with the path.
+    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists); [`Error::Io`] with the path.
     pub fn create(path: &Path) -> Result<Self> {
         absent(path)?;
         Self::stage(path, false)
@@ -224,7 +224,7 @@ impl AtomicDir {
     /// Gives the folder its name.
     ///
     /// # Errors
-    /// [`Rule::TargetExists`] when something has that name by now; [`Error::Io`]; nothing is left behind then.
+    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists) when something has that name by now; [`Error::Io`]; nothing is left behind then.
     pub fn commit(self) -> Result<()> {
         if self.replace_empty {
             // One that was filled by now stays, and is in the way.
@@ -236,15 +236,6 @@ impl AtomicDir {
         // Its old name is gone: nothing to remove any more.
         let _ = self.staged.keep();
         if self.durable { sync_folder(&self.path) } else { Ok(()) }
-    }
-}
-
-/// Refuses a path that is taken.
-pub(crate) fn absent(path: &Path) -> Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Err(Error::refused(Rule::TargetExists, path.display().to_string())),
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(e) => Err(Error::io("stat", Some(path), e)),
     }
 }
 

@@ -15,11 +15,11 @@ mod metadata;
 mod root;
 mod walk;
 
-pub(crate) use atomic::absent;
 pub use atomic::{AtomicDir, AtomicFile, STAGED_PREFIX};
 pub use lock::{Lock, new_lock};
 pub use metadata::{Kind, Metadata};
 pub use root::Root;
+pub(crate) use root::absent;
 pub use walk::{StableFile, Visit, Walk};
 
 use crate::error::{Error, Result};

@@ -283,7 +283,7 @@ impl Root {
     /// [`Rule::TargetExists`]; the rules of names; [`Error::Io`].
     pub fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
         // Unix would replace an empty folder. Whoever renames to one name at a time holds a lock.
-        super::absent(&self.path.join(to))?;
+        absent(&self.path.join(to))?;
         self.rename(from, to)
     }
 
@@ -459,6 +459,15 @@ fn check_windows(name: &OsStr) -> Result<()> {
     use crate::nt::name::{utf16_from_wtf8, win32_trouble};
     let trouble = utf16_from_wtf8(name.as_encoded_bytes()).is_none_or(|units| win32_trouble(&units).is_some());
     if trouble { Err(Error::refused(Rule::NameReserved, name.display().to_string())) } else { Ok(()) }
+}
+
+/// Refuses a path that is taken.
+pub(crate) fn absent(path: &Path) -> Result<()> {
+    match std::fs::symlink_metadata(path) {
+        Ok(_) => Err(Error::refused(Rule::TargetExists, path.display().to_string())),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(Error::io("stat", Some(path), e)),
+    }
 }
 
 pub(super) fn created(operation: &'static str, path: &Path, error: io::Error) -> Error {
