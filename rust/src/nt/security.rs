@@ -7,7 +7,7 @@
 use crate::error::{Error, Format, Result};
 
 use super::bytes::{u16_at, u32_at};
-use super::{Acl, Sid, sddl};
+use super::{Acl, Sid};
 
 /// A security descriptor: the raw bytes, with views that check what they read.
 ///
@@ -132,22 +132,6 @@ impl SecurityDescriptor {
         raw[0] = 1;
         raw[2..4].copy_from_slice(&control.to_le_bytes());
         Ok(SecurityDescriptor { raw })
-    }
-
-    /// Reads SDDL; see [`sddl::parse`]. `domain` is what aliases such as `DA` are relative to.
-    ///
-    /// # Errors
-    /// As [`sddl::parse`].
-    pub fn from_sddl(text: &str, domain: Option<&Sid>) -> Result<Self> {
-        Self::build(&sddl::parse(text, domain)?)
-    }
-
-    /// Writes SDDL as Windows does; see [`sddl::to_string`]. Members of `domain` get their aliases.
-    ///
-    /// # Errors
-    /// A format error where the descriptor is malformed; [`Error::Unsupported`] for what SDDL cannot say.
-    pub fn to_sddl(&self, domain: Option<&Sid>) -> Result<String> {
-        sddl::to_string(&self.parts()?, domain)
     }
 
     /// The bytes, as they came.

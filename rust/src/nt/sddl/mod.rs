@@ -13,7 +13,26 @@ mod tables;
 pub use parse::{parse, parse_sid};
 pub use print::{ace_to_string, sid_to_string, to_string};
 
-use crate::error::{Error, Format};
+use super::{SecurityDescriptor, Sid};
+use crate::error::{Error, Format, Result};
+
+impl SecurityDescriptor {
+    /// Reads SDDL; see [`parse`]. `domain` is what aliases such as `DA` are relative to.
+    ///
+    /// # Errors
+    /// As [`parse`].
+    pub fn from_sddl(text: &str, domain: Option<&Sid>) -> Result<Self> {
+        Self::build(&parse(text, domain)?)
+    }
+
+    /// Writes SDDL as Windows does; see [`to_string`]. Members of `domain` get their aliases.
+    ///
+    /// # Errors
+    /// A format error where the descriptor is malformed; [`Error::Unsupported`] for what SDDL cannot say.
+    pub fn to_sddl(&self, domain: Option<&Sid>) -> Result<String> {
+        to_string(&self.parts()?, domain)
+    }
+}
 
 fn fault(field: &'static str, expected: impl Into<Box<str>>, found: impl Into<Box<str>>) -> Error {
     Error::format(Format::Sddl, field, expected, found)
