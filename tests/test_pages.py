@@ -11,7 +11,7 @@ from winlayers import exceptions
 ROOT = Path(__file__).resolve().parents[1]
 
 
-@pytest.mark.parametrize("tool", ["deviations.py", "error_codes.py"])
+@pytest.mark.parametrize("tool", ["deviations.py", "error_codes.py", "rooms.py"])
 def test_a_page_is_up_to_date(tool: str) -> None:
     subprocess.run([sys.executable, ROOT / "tools" / tool, "--check"], check=True)
 
