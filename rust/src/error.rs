@@ -4,7 +4,7 @@
 //! goes past a *bound* ([`Error::Limit`]) never share a variant, and neither do faults of the caller
 //! ([`Error::Misuse`]). Every error has a stable code ([`Error::code`]); codes are listed in `docs/errors.md`.
 
-use crate::nt::Hresult;
+use crate::hresult::Hresult;
 use std::fmt;
 use std::path::{Path, PathBuf};
 

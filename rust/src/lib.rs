@@ -40,6 +40,7 @@ pub mod compress;
 pub mod digest;
 pub mod error;
 pub mod fs;
+pub mod hresult;
 pub mod image;
 pub mod layer;
 pub mod layer_tar;

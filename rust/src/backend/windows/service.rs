@@ -6,7 +6,7 @@
 use super::privilege::{Privilege, Privileges};
 use super::sys::{self, DriverInfo, LayerDescriptor};
 use crate::error::{Error, HcsError, Result};
-use crate::nt::Hresult;
+use crate::hresult::Hresult;
 use crate::store::HcsApi;
 use serde::Serialize;
 use std::ffi::OsStr;

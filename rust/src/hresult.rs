@@ -5,7 +5,7 @@ use std::fmt;
 /// An HRESULT, raw. Negative as a signed number is a failure. Source: [MS-ERREF] 2.1 and 2.2.
 ///
 /// ```
-/// use winlayers::nt::Hresult;
+/// use winlayers::hresult::Hresult;
 /// let denied = Hresult(0x8007_0005);
 /// assert_eq!((denied.win32(), denied.name()), (Some(5), Some("ERROR_ACCESS_DENIED")));
 /// assert_eq!(denied.to_string(), "0x80070005 (ERROR_ACCESS_DENIED)");
