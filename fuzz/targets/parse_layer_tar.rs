@@ -6,7 +6,7 @@ use winlayers::backup_stream::StreamId;
 use winlayers::error::Result;
 use winlayers::layer_tar::{Body, LayerEntry, LayerReader, NamedStream};
 use winlayers::policy::Policy;
-use winlayers::tar::Source;
+use winlayers::source::Source;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (size, data) = input;

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use winlayers::layer::{PackOptions, Progress, pack, sidecar_path};
 use winlayers::layer_tar::LayerReader;
 use winlayers::policy::Policy;
-use winlayers::tar::Source;
+use winlayers::source::Source;
 use winlayers_fuzz::{limits, mutate};
 
 static LAYER: LazyLock<(TempDir, PathBuf)> = LazyLock::new(|| {

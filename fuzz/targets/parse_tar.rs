@@ -4,7 +4,8 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use winlayers::error::Result;
-use winlayers::tar::{Reader, Source};
+use winlayers::tar::Reader;
+use winlayers::source::Source;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (size, data) = input;

@@ -10,7 +10,7 @@ use winlayers::layer::{PackOptions, Progress, extract, pack};
 use winlayers::layer_tar::{EntryKind, ForwardData, LayerReader};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::Policy;
-use winlayers::tar::Source;
+use winlayers::source::Source;
 use winlayers_fuzz::{limits, mutate, names, read};
 
 fuzz_target!(|data: &[u8]| {

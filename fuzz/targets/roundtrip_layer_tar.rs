@@ -6,11 +6,10 @@ use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
 use winlayers::backup_stream::{Reader, StreamId, Writer};
 use winlayers::error::Result;
-use winlayers::layer_tar::WriterOptions;
-use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerReader, LayerWriter, RandomData};
+use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerReader, LayerWriter, RandomData, WriterOptions};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::{OnLoss, Policy};
-use winlayers::tar::Source;
+use winlayers::source::Source;
 use winlayers_fuzz::read;
 
 fuzz_target!(|input: ([u8; 36], &[u8])| {

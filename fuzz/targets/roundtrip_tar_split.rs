@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::collections::BTreeMap;
-use winlayers::tar::Source;
+use winlayers::source::Source;
 use winlayers::tar_split::{assemble, disassemble};
 
 fuzz_target!(|input: (u8, &[u8])| {

@@ -424,6 +424,15 @@ impl Error {
     }
 }
 
+/// An error of this crate that travelled through `io::Read` comes out as itself.
+pub(crate) fn from_io(error: std::io::Error) -> Error {
+    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
+        let inner = error.into_inner().expect("checked above").downcast::<Error>();
+        return *inner.expect("checked above");
+    }
+    Error::io("read", None, error)
+}
+
 /// Raw member bytes as a person may read them: escaped, never raw control characters.
 #[must_use]
 pub fn display_name(name: &[u8]) -> String {

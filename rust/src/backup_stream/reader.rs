@@ -1,9 +1,8 @@
 //! Wire bytes to headers and bodies, whatever the chunks they come in.
 
 use super::{StreamHeader, StreamId};
-use crate::error::{Error, Format, Limit, Result};
+use crate::error::{Error, Format, Limit, Result, from_io};
 use crate::limits::Limits;
-use crate::tar::from_io;
 use std::io::{BufRead, ErrorKind, Read, Seek, SeekFrom};
 
 /// Reads the streams of one file.

@@ -1,10 +1,9 @@
 //! Backup streams that nobody vouches for, on their way to `BackupWrite`.
 
 use super::{Reader, StreamHeader, StreamId};
-use crate::error::{Error, Limit, Result, Rule, display_name};
+use crate::error::{Error, Limit, Result, Rule, display_name, from_io};
 use crate::limits::Limits;
 use crate::nt::name::wtf8_from_utf16;
-use crate::tar::from_io;
 use std::io::{self, BufReader, Read, Write};
 
 /// What becomes of one stream that [`restore`] comes to.

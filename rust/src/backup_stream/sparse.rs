@@ -5,7 +5,7 @@
 //! is no sparse stream: [`Collector::push`] says so.
 
 use super::StreamHeader;
-use crate::tar::SparseRange;
+use crate::source::SparseRange;
 
 /// Gathers the blocks of one sparse stream.
 #[derive(Debug, Default, Clone)]

@@ -1,8 +1,7 @@
 //! Headers and bodies to wire bytes.
 
 use super::StreamHeader;
-use crate::error::{Error, Misuse, Result};
-use crate::tar::from_io;
+use crate::error::{Error, Misuse, Result, from_io};
 use std::io::Write;
 
 /// Writes the streams of one file. See [`super::Reader`] for an example.

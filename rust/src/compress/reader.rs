@@ -2,8 +2,7 @@
 
 use super::port::{Chunk, Event, INPUT, INPUTS, Port};
 use super::{Compression, gunzip, unzstd};
-use crate::error::{Error, Misuse, Result};
-use crate::tar::from_io;
+use crate::error::{Error, Misuse, Result, from_io};
 use std::io::{self, Chain, Cursor, Read};
 use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::thread::JoinHandle;

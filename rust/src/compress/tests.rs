@@ -1,6 +1,5 @@
 use super::*;
-use crate::error::{Error, Format};
-use crate::tar::from_io;
+use crate::error::{Error, Format, from_io};
 use proptest::prelude::*;
 use std::io::{self, Read, Write};
 use std::process::{Command, Stdio};

@@ -1,8 +1,7 @@
 //! What callers write to.
 
 use super::{Compression, gzip};
-use crate::error::{Error, Misuse, Result};
-use crate::tar::from_io;
+use crate::error::{Error, Misuse, Result, from_io};
 use std::io::{self, Write};
 use std::num::NonZeroUsize;
 use zstd::stream::raw::CParameter;

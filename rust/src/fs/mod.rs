@@ -12,6 +12,7 @@
 pub mod atomic;
 mod lock;
 mod metadata;
+mod read_at;
 mod root;
 mod walk;
 

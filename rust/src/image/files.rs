@@ -2,10 +2,11 @@
 
 use crate::compress;
 use crate::digest::{Sha256, hex};
-use crate::error::{Error, Format, Limit, Result, Rule};
+use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::fs::{Kind, Root, open_file};
 use crate::limits::Limits;
-use crate::tar::{ReadAt, Reader, Slice, Source, from_io, typeflag};
+use crate::source::{ReadAt, Slice, Source};
+use crate::tar::{Reader, typeflag};
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};

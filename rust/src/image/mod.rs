@@ -325,7 +325,7 @@ fn read_all(files: &dyn Files, name: &str, limits: &Limits) -> Result<Vec<u8>> {
     };
     limits.check(Limit::Line, size).map_err(|e| e.in_member(name.as_bytes()))?;
     let mut bytes = Vec::new();
-    file.take(limits.line.saturating_add(1)).read_to_end(&mut bytes).map_err(crate::tar::from_io)?;
+    file.take(limits.line.saturating_add(1)).read_to_end(&mut bytes).map_err(crate::error::from_io)?;
     limits.check(Limit::Line, bytes.len() as u64).map_err(|e| e.in_member(name.as_bytes()))?;
     Ok(bytes)
 }

@@ -241,7 +241,7 @@ fn blobs_are_those_of_their_digests() {
     bytes[5] ^= 1;
     layout.put(&file, &bytes);
     let failed = std::io::copy(&mut opened.open_layer(0).unwrap(), &mut std::io::sink()).unwrap_err();
-    let error = crate::tar::from_io(failed);
+    let error = crate::error::from_io(failed);
     assert_eq!(error.code(), "integrity");
     assert!(error.to_string().starts_with("layer 0, blobs/sha256/"), "{error}");
     layout.put(&file, &bytes[1..]);

@@ -10,14 +10,14 @@ use super::sidecar::{
 };
 use super::symlink::link_on_disk;
 use crate::digest::{Sha256, hex};
-use crate::error::{Error, Format, Limit, Result, Rule};
+use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
 use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, Policy};
-use crate::tar::{Source, from_io};
+use crate::source::Source;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
@@ -36,7 +36,7 @@ const MODE_DIRECTORY: i64 = 0o040_000;
 ///
 /// ```
 /// use winlayers::layer::{Progress, extract, pack};
-/// use winlayers::tar::Source;
+/// use winlayers::source::Source;
 /// let folder = tempfile::tempdir().unwrap();
 /// std::fs::create_dir(folder.path().join("a")).unwrap();
 /// std::fs::write(folder.path().join("a/hello.txt"), "hello").unwrap();

@@ -4,7 +4,7 @@ use super::report::Progress;
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Limit, Result};
 use crate::limits::Limits;
-use crate::tar::{ReadAt, Source};
+use crate::source::{ReadAt, Source};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -143,7 +143,7 @@ pub(crate) fn copy_hashed(
 ) -> Result<(String, u64)> {
     let mut hasher = Hasher::start_with(WRITE)?;
     loop {
-        let chunk = hasher.update_from(&mut source).map_err(crate::tar::from_io)?;
+        let chunk = hasher.update_from(&mut source).map_err(crate::error::from_io)?;
         if chunk.is_empty() {
             break;
         }
@@ -234,7 +234,7 @@ impl<W: Write> HashedSink<W> {
     pub fn finish(self) -> Result<(W, String, u64)> {
         let size = self.hasher.size();
         self.progress.finish(size)?;
-        let sink = self.sink.into_inner().map_err(|e| crate::tar::from_io(e.into_error()))?;
+        let sink = self.sink.into_inner().map_err(|e| crate::error::from_io(e.into_error()))?;
         Ok((sink, self.hasher.finish(), size))
     }
 }

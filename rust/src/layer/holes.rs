@@ -2,7 +2,8 @@
 //! what lies in them.
 
 use crate::layer_tar::{Body, LayerEntry};
-use crate::tar::{Expander, Member, Piece, SparseRange};
+use crate::source::SparseRange;
+use crate::tar::{Expander, Member, Piece};
 use std::collections::HashMap;
 
 /// Where the data of each part of an entry lies, of those that the recorded order has in blocks.

@@ -176,11 +176,11 @@ fn locate<R: BufRead>(error: Error, sidecar: &SidecarReader<R>) -> Error {
 
 fn copy(from: &mut impl BufRead, to: &mut impl Write) -> Result<()> {
     loop {
-        let chunk = from.fill_buf().map_err(crate::tar::from_io)?;
+        let chunk = from.fill_buf().map_err(crate::error::from_io)?;
         if chunk.is_empty() {
             return Ok(());
         }
-        to.write_all(chunk).map_err(crate::tar::from_io)?;
+        to.write_all(chunk).map_err(crate::error::from_io)?;
         let n = chunk.len();
         from.consume(n);
     }

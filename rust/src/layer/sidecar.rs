@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
 use crate::nt::{FileAttributes, FileTime};
-use crate::tar::SparseRange;
+use crate::source::SparseRange;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

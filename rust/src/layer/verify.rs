@@ -8,7 +8,7 @@ use crate::error::{Error, Format, Limit, Result};
 use crate::layer_tar::{LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::tar::Source;
+use crate::source::Source;
 use std::collections::HashSet;
 
 /// Recomputes everything that a layer tar says about itself, and lists what is wrong.
@@ -20,7 +20,7 @@ use std::collections::HashSet;
 /// ```
 /// use winlayers::layer::{Progress, verify};
 /// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
-/// use winlayers::tar::Source;
+/// use winlayers::source::Source;
 /// let mut writer = LayerWriter::new(Vec::new(), Default::default());
 /// writer.add(&LayerEntry::new("Files/a", EntryKind::Whiteout), vec![])?;
 /// writer.add(&LayerEntry::new("Files/.wh.b", EntryKind::Whiteout), vec![])?;

@@ -5,12 +5,12 @@ use super::go_winio::{self, Facts};
 use super::source::{EntryStreams, Forward, Seekable, StreamSource};
 use super::{lossless, whiteout};
 use crate::backup_stream::Reader;
-use crate::error::{Error, Misuse, Result, Rule};
+use crate::error::{Error, Misuse, Result, Rule, from_io};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, OnLoss, Policy};
-use crate::tar::{MemberHeader, Writer, from_io, typeflag};
+use crate::tar::{MemberHeader, Writer, typeflag};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
@@ -428,7 +428,7 @@ mod tests {
     use super::*;
     use crate::backup_stream::{self, StreamHeader, StreamId};
     use crate::layer_tar::{ForwardData, ForwardState, LayerReader, RandomData};
-    use crate::tar::Source;
+    use crate::source::Source;
     use proptest::prelude::*;
 
     /// A stream of the sequence: any id, attributes, name and body, blocks where they fit and where they do not.

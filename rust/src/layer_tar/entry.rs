@@ -3,7 +3,7 @@
 use super::plan::PlannedStream;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
-use crate::tar::SparseRange;
+use crate::source::SparseRange;
 
 /// What an entry is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -263,7 +263,7 @@ pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
                 blocks = true;
                 let length = stream.header.data_size();
                 if length > 0 {
-                    ranges.push(crate::tar::SparseRange { offset: *offset, length });
+                    ranges.push(crate::source::SparseRange { offset: *offset, length });
                 }
             }
             Body::Inline(bytes) if stream.header.id == StreamId::OBJECT_ID && entry.object_id.is_none() => {

@@ -4,10 +4,11 @@ use super::decode::{self, Decoded};
 use super::entry::{LayerEntry, NamedStream};
 use super::plan::{self, PlannedStream};
 use super::stream::BackupStream;
-use crate::error::{Error, Format, Limit, Result};
+use crate::error::{Error, Format, Limit, Result, from_io};
 use crate::limits::Limits;
 use crate::policy::Policy;
-use crate::tar::{self, Expander, Piece, ReadAt, Source, SparseRange};
+use crate::source::{ReadAt, Source, SparseRange};
+use crate::tar::{self, Expander, Piece};
 use std::sync::Arc;
 
 /// Where the data of a member lies in a source that can be read anywhere.
@@ -68,7 +69,7 @@ impl DataPlace {
         loop {
             match source.read_at(&mut buf[..n], self.position + stored_at) {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(tar::from_io(e)),
+                Err(e) => return Err(from_io(e)),
                 Ok(0) => {
                     let error = Error::format(Format::Tar, "data", "more bytes", "the end");
                     return Err(error.at(self.position + stored_at));
@@ -113,7 +114,7 @@ struct Pending {
 ///
 /// ```
 /// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerReader, LayerWriter};
-/// use winlayers::tar::Source;
+/// use winlayers::source::Source;
 /// let mut writer = LayerWriter::new(Vec::new(), Default::default());
 /// writer.add(&LayerEntry::new("Files", EntryKind::Directory), vec![])?;
 /// let tar = writer.finish()?;

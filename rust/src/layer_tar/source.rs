@@ -3,8 +3,7 @@
 use super::entry::LayerEntry;
 use super::plan::{self, Body, PlannedStream};
 use crate::backup_stream::{Reader, StreamHeader};
-use crate::error::{Error, Misuse, Result};
-use crate::tar::from_io;
+use crate::error::{Error, Misuse, Result, from_io};
 use std::io::{BufRead, Seek};
 
 /// Streams one after the other.

@@ -5,7 +5,7 @@ use super::plan::{self, Body, PlannedStream};
 use super::reader::{DataPlace, LayerReader, Part};
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
-use crate::tar::ReadAt;
+use crate::source::ReadAt;
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;

@@ -242,7 +242,7 @@ impl BackupStreamWriter {
             writer.start(&header)?;
             let mut buf = vec![0; usize::try_from(length).unwrap_or(usize::MAX).clamp(1, BUFFER)];
             loop {
-                let n = input.read(&mut buf).map_err(crate::tar::from_io)?;
+                let n = input.read(&mut buf).map_err(crate::error::from_io)?;
                 if n == 0 {
                     return Ok::<_, Error>(());
                 }
@@ -256,7 +256,7 @@ impl BackupStreamWriter {
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         let Some(writer) = lock(&self.state)?.take() else { return Ok(()) };
         py.detach(|| {
-            let sink = writer.finish()?.into_inner().map_err(|e| crate::tar::from_io(e.into_error()))?;
+            let sink = writer.finish()?.into_inner().map_err(|e| crate::error::from_io(e.into_error()))?;
             sink.commit()
         })?;
         Ok(())

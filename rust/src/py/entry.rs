@@ -14,7 +14,7 @@ use super::values::{BasicInfo, ExtendedAttribute, ReparsePoint};
 use crate::error::{Error, Misuse};
 use crate::layer_tar::{EntryKind, LayerEntry, NamedStream, reparse_from_link};
 use crate::nt;
-use crate::tar::SparseRange;
+use crate::source::SparseRange;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_rebuild_entry, module)?)?;

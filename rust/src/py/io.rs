@@ -15,7 +15,7 @@ use super::convert::bytes_of;
 use crate::compress;
 use crate::error::{Error, Misuse, Result};
 use crate::fs::atomic::AtomicFile;
-use crate::tar::{ReadAt, Source};
+use crate::source::{ReadAt, Source};
 
 /// What one call of a Python `read` or `write` moves. The heap of Windows gives larger blocks back to the system when they
 /// are freed, and gets them back page by page: half of the time of writing a layer to an object.

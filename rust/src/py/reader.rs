@@ -12,7 +12,7 @@ use super::io::Given;
 use super::policy::{Limits, Policy, limits_or_default, policy_or_default};
 use crate::error::{Error, Misuse, Result};
 use crate::layer_tar::{BackupStream, DataPlace, ForwardState, Found, LayerEntry, LayerReader as Core};
-use crate::tar::ReadAt;
+use crate::source::ReadAt;
 
 /// Entries that are read ahead in one go without the GIL.
 const BATCH: usize = 128;

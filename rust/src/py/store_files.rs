@@ -179,7 +179,7 @@ impl Source {
                 Ok(0) => break,
                 Ok(n) => done += n,
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                Err(e) => return Err(crate::tar::from_io(e)),
+                Err(e) => return Err(crate::error::from_io(e)),
             }
         }
         Ok(done)

@@ -12,7 +12,7 @@ use super::io::{FileObject, Given, Sink, path_of};
 use super::policy::{Limits, limits_or_default, totals};
 use crate::compress::{self, Compression};
 use crate::error::{Error, Result};
-use crate::tar::{ReadAt, Source};
+use crate::source::{ReadAt, Source};
 use crate::tar_split::{self, ContentSink, ContentSource, Directory, NewDirectory, Summary};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::layer_tar::{Dialect, EntryKind, LayerReader, LayerWriter, WriterOptions};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::Policy;
-use crate::tar::Source;
+use crate::source::Source;
 use crate::transport::EntryStream;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

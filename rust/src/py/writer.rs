@@ -249,7 +249,7 @@ impl LayerWriter {
         let State::Open(core) = std::mem::replace(&mut *state, State::Done { losses: list }) else { return Ok(()) };
         drop(state);
         py.detach(|| {
-            let sink = core.finish()?.into_inner().map_err(|e| crate::tar::from_io(e.into_error()))?;
+            let sink = core.finish()?.into_inner().map_err(|e| crate::error::from_io(e.into_error()))?;
             sink.commit()
         })?;
         if total > 0 && !self.losses_read.load(Ordering::Relaxed) {
@@ -321,7 +321,7 @@ impl LayerWriter {
 }
 
 struct PlaceReader<'a> {
-    source: &'a dyn crate::tar::ReadAt,
+    source: &'a dyn crate::source::ReadAt,
     place: &'a crate::layer_tar::DataPlace,
     position: u64,
 }

@@ -7,7 +7,7 @@ use crate::fs::{Kind, Root, Walk, sync_names};
 use crate::layer::Progress;
 use crate::layer::disk::name_bytes;
 use crate::nt::name::fold_wtf8;
-use crate::tar::Source;
+use crate::source::Source;
 use crate::transport::{from_plain_tar_below, to_plain_tar_below};
 use std::fs::File;
 use std::io::{Read, Seek};

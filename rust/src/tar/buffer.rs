@@ -1,7 +1,7 @@
 //! The one buffer between a source and the parser: what is in it is handed out without a copy.
 
-use super::source::Source;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, from_io};
+use crate::source::Source;
 use std::io;
 
 /// What one read takes from the source once data is being consumed.
@@ -140,13 +140,4 @@ impl Buffer {
         self.end += got;
         Ok(got)
     }
-}
-
-/// An error of this crate that travelled through `io::Read` comes out as itself.
-pub(crate) fn from_io(error: io::Error) -> Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        let inner = error.into_inner().expect("checked above").downcast::<Error>();
-        return *inner.expect("checked above");
-    }
-    Error::io("read", None, error)
 }

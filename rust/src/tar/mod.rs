@@ -17,19 +17,17 @@ mod buffer;
 mod header;
 pub(crate) mod pax;
 mod reader;
-mod source;
 mod sparse;
 #[cfg(test)]
 pub(crate) mod tests;
 mod writer;
 
-pub(crate) use buffer::from_io;
 pub use header::typeflag;
 pub(crate) use header::{TYPEFLAG, has_no_data};
 pub use pax::{PaxRecords, Time};
 pub use reader::{Member, Reader};
-pub use source::{ReadAt, Slice, Source};
-pub use sparse::{Expander, Piece, SparseRange};
+
+pub use sparse::{Expander, Piece};
 pub use writer::{MemberHeader, Record, Writer};
 
 /// The unit of tar, in bytes.

@@ -3,10 +3,11 @@
 use super::buffer::Buffer;
 use super::header::{Header, Magic, has_no_data, typeflag, until_nul};
 use super::pax::{PaxRecords, Time};
-use super::sparse::{self, MapInData, SparseMap, SparseRange};
-use super::{BLOCK, Source, padding};
+use super::sparse::{self, MapInData, SparseMap};
+use super::{BLOCK, padding};
 use crate::error::{Error, Format, Limit, Result};
 use crate::limits::Limits;
+use crate::source::{Source, SparseRange};
 
 /// One member as its headers describe it.
 #[derive(Debug, Clone, Default)]
@@ -83,7 +84,8 @@ const GLOBAL_RECORDS: u64 = 16 << 10;
 /// Reads members one after the other.
 ///
 /// ```
-/// use winlayers::tar::{MemberHeader, Reader, Source, Writer};
+/// use winlayers::tar::{MemberHeader, Reader, Writer};
+/// use winlayers::source::Source;
 /// let mut writer = Writer::new(Vec::new());
 /// writer.start(&MemberHeader { name: b"Files", typeflag: b'5', ..Default::default() })?;
 /// let mut reader = Reader::new(Source::memory(writer.finish()?), &Default::default())?;

@@ -6,15 +6,7 @@ use super::header::number;
 use super::{BLOCK, PaxRecords};
 use crate::error::{Error, Format, Limit, Result};
 use crate::limits::Limits;
-
-/// A piece of a sparse file that holds data; everything between ranges reads as zeros.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct SparseRange {
-    /// Where it lies in the file, in bytes.
-    pub offset: u64,
-    /// Its length, in bytes.
-    pub length: u64,
-}
+use crate::source::SparseRange;
 
 /// How a member says that it is sparse.
 pub(super) enum SparseMap {

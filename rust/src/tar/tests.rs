@@ -14,6 +14,7 @@
 use super::header::{self, BlockFields};
 use super::*;
 use crate::error::Result;
+use crate::source::Source;
 use std::io::Read as _;
 use std::path::PathBuf;
 

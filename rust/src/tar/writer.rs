@@ -122,7 +122,7 @@ impl<W: Write> Writer<W> {
     }
 
     fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        self.sink.write_all(bytes).map_err(super::buffer::from_io)?;
+        self.sink.write_all(bytes).map_err(crate::error::from_io)?;
         self.position += bytes.len() as u64;
         Ok(())
     }

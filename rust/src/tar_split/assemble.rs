@@ -119,7 +119,7 @@ fn member(mut file: Box<dyn Read + '_>, name: &[u8], size: u64, crc: u64, out: &
         let n = match file.read(out.room()?) {
             Ok(n) => n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(crate::tar::from_io(e)),
+            Err(e) => return Err(crate::error::from_io(e)),
         };
         if n == 0 {
             break;

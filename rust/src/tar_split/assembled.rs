@@ -4,7 +4,8 @@ use super::entry::{Entry, EntryReader, wrong};
 use super::names;
 use crate::error::{Error, Limit, Result, display_name};
 use crate::limits::Limits;
-use crate::tar::{BLOCK, ReadAt, Slice, TYPEFLAG, has_no_data};
+use crate::source::{ReadAt, Slice};
+use crate::tar::{BLOCK, TYPEFLAG, has_no_data};
 use std::io::{self, BufReader};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -24,7 +25,8 @@ pub trait MemberFiles: Send + Sync {
 ///
 /// ```
 /// use std::{collections::BTreeMap, io::Read, sync::Arc};
-/// use winlayers::tar::{MemberHeader, ReadAt, Slice, Source, Writer};
+/// use winlayers::tar::{MemberHeader, Writer};
+/// use winlayers::source::{ReadAt, Slice, Source};
 /// use winlayers::tar_split::{Assembled, MemberFiles, disassemble};
 ///
 /// struct Files(BTreeMap<Vec<u8>, Vec<u8>>);

@@ -6,7 +6,8 @@ use super::{Apart, ApartMember, ContentSink, Summary};
 use crate::digest::Crc64;
 use crate::error::{Limit, Result};
 use crate::limits::Limits;
-use crate::tar::{Member, Reader, Source};
+use crate::source::Source;
+use crate::tar::{Member, Reader};
 use std::io::Write;
 
 /// Takes an uncompressed tar apart: metadata to `metadata`, the data of members to `content`.

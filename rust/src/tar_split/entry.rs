@@ -91,7 +91,7 @@ impl<W: Write> EntryWriter<W> {
     }
 
     fn flush(&mut self) -> Result<()> {
-        self.sink.write_all(&self.lines).map_err(crate::tar::from_io)?;
+        self.sink.write_all(&self.lines).map_err(crate::error::from_io)?;
         self.lines.clear();
         Ok(())
     }
@@ -198,7 +198,7 @@ impl<R: BufRead> EntryReader<R> {
         self.start = self.next;
         let most = self.limits.line.saturating_add(1);
         let got =
-            self.source.by_ref().take(most).read_until(b'\n', &mut self.line).map_err(crate::tar::from_io)? as u64;
+            self.source.by_ref().take(most).read_until(b'\n', &mut self.line).map_err(crate::error::from_io)? as u64;
         self.next += got;
         self.limits.check(Limit::Line, got)?;
         Ok(got > 0)

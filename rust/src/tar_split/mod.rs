@@ -15,7 +15,8 @@
 //!
 //! ```
 //! use std::collections::BTreeMap;
-//! use winlayers::tar::{MemberHeader, Source, Writer};
+//! use winlayers::tar::{MemberHeader, Writer};
+//! use winlayers::source::Source;
 //! use winlayers::tar_split::{assemble, disassemble};
 //!
 //! let mut writer = Writer::new(Vec::new());

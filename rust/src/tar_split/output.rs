@@ -131,10 +131,10 @@ impl<W: Write> Checked<W> {
                 }
             }
         }
-        self.sink.write_all(&chunk.bytes[..chunk.filled]).map_err(crate::tar::from_io)
+        self.sink.write_all(&chunk.bytes[..chunk.filled]).map_err(crate::error::from_io)
     }
 
     pub fn finish(mut self) -> Result<()> {
-        self.sink.flush().map_err(crate::tar::from_io)
+        self.sink.flush().map_err(crate::error::from_io)
     }
 }

@@ -1,8 +1,9 @@
 use super::*;
 use crate::error::{Error, Result};
 use crate::limits::Limits;
+use crate::source::{ReadAt, Source};
 use crate::tar::tests::{repair, trickle};
-use crate::tar::{BLOCK, MemberHeader, ReadAt, Source, Writer};
+use crate::tar::{BLOCK, MemberHeader, Writer};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;

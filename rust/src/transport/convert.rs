@@ -7,7 +7,7 @@ use crate::layer_tar::{
     BackupStream, EntryKind, ForwardData, ForwardState, LayerEntry, LayerReader, LayerWriter, WriterOptions,
 };
 use crate::policy::Policy;
-use crate::tar::Source;
+use crate::source::Source;
 use std::io::{self, Read, Write};
 
 /// Writes the layer tar of a transport folder; the same folder gives the same bytes. Use the lossless dialect for a tar
@@ -15,7 +15,7 @@ use std::io::{self, Read, Write};
 ///
 /// ```
 /// use winlayers::fs::Root;
-/// use winlayers::tar::Source;
+/// use winlayers::source::Source;
 /// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
 /// use winlayers::transport::{from_layer_tar, to_layer_tar};
 ///

@@ -2,14 +2,15 @@
 
 use super::names::{Taken, Tree, check_name};
 use super::{Report, file_time};
-use crate::error::{Error, Format, Limit, Result, Rule, display_name};
+use crate::error::{Error, Format, Limit, Result, Rule, display_name, from_io};
 use crate::fs::{Kind, Root, StableFile, Walk};
 use crate::layer::disk::{disk_path, name_bytes, system_time};
 use crate::layer_tar::whiteout::base_name;
 use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::name::fold_wtf8;
-use crate::tar::{Expander, MemberHeader, Piece, Reader, Source, SparseRange, Time, Writer, from_io, typeflag};
+use crate::source::{Source, SparseRange};
+use crate::tar::{Expander, MemberHeader, Piece, Reader, Time, Writer, typeflag};
 use std::fs::FileTimes;
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use std::time::UNIX_EPOCH;
@@ -22,7 +23,7 @@ const BUFFER: usize = 256 << 10;
 ///
 /// ```
 /// use winlayers::fs::Root;
-/// use winlayers::tar::Source;
+/// use winlayers::source::Source;
 /// use winlayers::transport::{TransportWriter, from_plain_tar, to_plain_tar};
 ///
 /// let folder = tempfile::tempdir().expect("a temporary folder");

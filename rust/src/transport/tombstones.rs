@@ -4,13 +4,12 @@
 //! components joined by `\`, with a `\` in front.
 
 use super::names::{below_files, check_component};
-use crate::error::{Error, Format, Limit, Result, Rule};
+use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::layer::names::fold_into;
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::limits::Limits;
 use crate::nt::path::check_member_name;
 use crate::policy::Policy;
-use crate::tar::from_io;
 use std::collections::BTreeMap;
 use std::io::{BufRead, Read, Write};
 

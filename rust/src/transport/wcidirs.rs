@@ -55,7 +55,7 @@ pub(super) fn read_attributes(file: &mut impl Read) -> Result<FileAttributes> {
             }
             Ok(n) => done += n,
             Err(e) if e.kind() == ErrorKind::Interrupted => {}
-            Err(e) => return Err(crate::tar::from_io(e)),
+            Err(e) => return Err(crate::error::from_io(e)),
         }
     }
     Ok(FileAttributes(u32::from_le_bytes(bytes)))

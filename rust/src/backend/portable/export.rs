@@ -187,7 +187,7 @@ fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(crate::tar::from_io(e)),
+            Err(e) => return Err(crate::error::from_io(e)),
         }
     }
     Ok(filled)

@@ -1,7 +1,7 @@
 //! A file that one thread writes while others read what is there by now.
 
 use crate::error::{Error, Result};
-use crate::tar::ReadAt;
+use crate::source::ReadAt;
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

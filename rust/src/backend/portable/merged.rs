@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::fs::{Root, open_file};
 use crate::layer::{Progress, copy_hashed};
 use crate::limits::Limits;
-use crate::tar::ReadAt;
+use crate::source::ReadAt;
 use std::io::Read;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};

@@ -231,7 +231,7 @@ impl View {
     /// As [`View::open`].
     pub fn read(&self, node: &Node) -> Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        self.open(node, None)?.read_to_end(&mut bytes).map_err(crate::tar::from_io)?;
+        self.open(node, None)?.read_to_end(&mut bytes).map_err(crate::error::from_io)?;
         Ok(bytes)
     }
 }

@@ -5,7 +5,7 @@ use super::*;
 use crate::layer::verify;
 use crate::layer_tar::{Found, LayerReader};
 use crate::policy::Policy;
-use crate::tar::Source;
+use crate::source::Source;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::{Duration, UNIX_EPOCH};

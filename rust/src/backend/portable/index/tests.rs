@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::layer_tar::LayerWriter;
-use crate::tar::{MemberHeader, SparseRange, Writer, typeflag};
+use crate::source::SparseRange;
+use crate::tar::{MemberHeader, Writer, typeflag};
 use proptest::prelude::*;
 use std::fs::File;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 use super::*;
 use crate::backend::portable::testing::{Layer, Sandbox, TIME};
 use crate::nt::reparse::Tag;
-use crate::tar::SparseRange;
+use crate::source::SparseRange;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 

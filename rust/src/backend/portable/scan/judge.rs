@@ -267,10 +267,10 @@ impl<'a> Judge<'a> {
             let mut before = self.view.open(&shown, None)?;
             let mut other = Vec::with_capacity(CHUNK);
             loop {
-                let chunk = data.fill_buf().map_err(crate::tar::from_io)?;
+                let chunk = data.fill_buf().map_err(crate::error::from_io)?;
                 other.clear();
                 let wanted = (chunk.len() as u64).max(1);
-                (&mut before).take(wanted).read_to_end(&mut other).map_err(crate::tar::from_io)?;
+                (&mut before).take(wanted).read_to_end(&mut other).map_err(crate::error::from_io)?;
                 if chunk != other {
                     return Ok(false);
                 }

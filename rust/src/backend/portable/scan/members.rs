@@ -87,7 +87,7 @@ impl<'a, W: Write> Members<'a, W> {
     }
 
     pub fn finish(self) -> Result<W> {
-        self.writer.finish()?.into_inner().map_err(|e| crate::tar::from_io(e.into_error()))
+        self.writer.finish()?.into_inner().map_err(|e| crate::error::from_io(e.into_error()))
     }
 
     /// Lists the directories above a path that are not listed yet: they did not change.

@@ -4,7 +4,7 @@ use crate::limits::Limits;
 use crate::nt::ea::ExtendedAttribute;
 use crate::nt::{FileAttributes, FileTime};
 use crate::policy::Policy;
-use crate::tar::Source;
+use crate::source::Source;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;

@@ -1,6 +1,5 @@
-//! Where the bytes of an archive come from: a stream, or something that can be read anywhere.
+//! Where bytes come from: a stream, or something that can be read anywhere; and which of them are holes.
 
-use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
@@ -26,22 +25,6 @@ pub trait ReadAt: Send + Sync {
     fn reach(&self, offset: u64) -> io::Result<u64> {
         let _ = offset;
         self.size()
-    }
-}
-
-impl ReadAt for File {
-    #[cfg(unix)]
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::unix::fs::FileExt::read_at(self, buf, offset)
-    }
-
-    #[cfg(windows)]
-    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
-        std::os::windows::fs::FileExt::seek_read(self, buf, offset)
-    }
-
-    fn size(&self) -> io::Result<u64> {
-        Ok(self.metadata()?.len())
     }
 }
 
@@ -108,4 +91,13 @@ impl Read for Slice {
         self.position += got as u64;
         Ok(got)
     }
+}
+
+/// A piece of a sparse file that holds data; everything between ranges reads as zeros.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SparseRange {
+    /// Where it lies in the file, in bytes.
+    pub offset: u64,
+    /// Its length, in bytes.
+    pub length: u64,
 }
