@@ -8,7 +8,7 @@ use std::io::{Cursor, Read};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 use winlayers::compress;
-use winlayers::layer::Progress;
+use winlayers::progress::Progress;
 use winlayers::layer_tar::EntryKind;
 use winlayers::store::{Driver, LayerStore, StoreOptions};
 use winlayers_fuzz::{limits, mutate, names};

@@ -47,6 +47,7 @@ pub mod layer_tar;
 pub mod limits;
 pub mod nt;
 pub mod policy;
+pub mod progress;
 pub mod source;
 mod sqlite;
 pub mod store;

@@ -4,8 +4,8 @@
 use super::recording::{Readiness, Recording};
 use super::{Backend, ChangeKind, LayerKind};
 use crate::error::Result;
-use crate::layer::Progress;
 use crate::layer_tar::{EntryKind, LayerEntry, LayerWriter};
+use crate::progress::Progress;
 use crate::store::{Driver, LayerStore, StoreOptions};
 use std::io::{Cursor, Read};
 use std::path::Path;

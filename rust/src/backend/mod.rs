@@ -17,7 +17,7 @@ mod tests;
 pub mod windows;
 
 use crate::error::Result;
-use crate::layer::Progress;
+use crate::progress::Progress;
 use crate::store::LayerId;
 use std::fs::File;
 use std::io::Read;

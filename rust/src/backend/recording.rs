@@ -3,7 +3,7 @@
 
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::error::{Error, Result};
-use crate::layer::Progress;
+use crate::progress::Progress;
 use crate::store::LayerId;
 use std::collections::BTreeMap;
 use std::io::{self, Read};

@@ -4,7 +4,7 @@ use super::disk::{Disk, check_components, check_stream_name, disk_path, explain,
 use super::hashing::{Tee, digest, front_to_back};
 use super::holes::{Holes, RecordedBlocks};
 use super::names::ExactNames;
-use super::report::{LayerReport, Progress};
+use super::report::LayerReport;
 use super::sidecar::{
     Base64, Bytes, DATA, Header, Line, Member, OnDisk, SidecarWriter, VERSION, dialect_word, sidecar_path,
 };
@@ -17,6 +17,7 @@ use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, Policy};
+use crate::progress::Progress;
 use crate::source::Source;
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
@@ -35,7 +36,8 @@ const MODE_DIRECTORY: i64 = 0o040_000;
 /// exist in the sidecar only: losses tell of those, though [`super::pack`] gives them back.
 ///
 /// ```
-/// use winlayers::layer::{Progress, extract, pack};
+/// use winlayers::layer::{extract, pack};
+/// use winlayers::progress::Progress;
 /// use winlayers::source::Source;
 /// let folder = tempfile::tempdir().unwrap();
 /// std::fs::create_dir(folder.path().join("a")).unwrap();

@@ -1,9 +1,9 @@
 //! SHA-256 on a thread of its own: while it works on one buffer, the next is filled.
 
-use super::report::Progress;
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Limit, Result};
 use crate::limits::Limits;
+use crate::progress::Progress;
 use crate::source::{ReadAt, Source};
 use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;

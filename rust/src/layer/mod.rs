@@ -4,7 +4,7 @@
 //! - [`extract`] puts a layer into a directory, confined, and beside it a sidecar of all that the disk cannot hold.
 //! - [`pack`] makes a layer of a directory: the same bytes from the same tree, and with a sidecar the layer it was.
 //!
-//! All of them report what they saw as a [`LayerReport`], tell a [`Progress`] how far they are, and stop when it says so.
+//! All of them report what they saw as a [`LayerReport`], report to a [`Progress`](crate::progress::Progress) how far they are, and stop when it says so.
 
 pub(crate) mod disk;
 mod extract;
@@ -24,6 +24,6 @@ pub use extract::extract;
 pub(crate) use hashing::Hasher;
 pub(crate) use hashing::copy_hashed;
 pub use pack::{DEFAULT_SD_DIR, DEFAULT_SD_FILE, PackOptions, pack};
-pub use report::{LayerReport, Problem, Progress};
+pub use report::{LayerReport, Problem};
 pub use sidecar::sidecar_path;
 pub use verify::verify;

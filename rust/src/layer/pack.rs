@@ -3,7 +3,7 @@
 use super::disk::{Disk, changed, disk_path, unix_time};
 use super::hashing::HashedSink;
 use super::names::{ExactNames, fold_into};
-use super::report::{LayerReport, Problem, Progress};
+use super::report::{LayerReport, Problem};
 use super::sidecar::{SidecarReader, sidecar_path};
 use super::symlink::{self, Target};
 use crate::error::{Error, Limit, Result, Rule};
@@ -15,6 +15,7 @@ use crate::nt::name::{Win32Trouble, utf16_from_wtf8, win32_trouble};
 use crate::nt::security::SecurityDescriptor;
 use crate::nt::{FileAttributes, FileTime};
 use crate::policy::{Capped, OnLoss};
+use crate::progress::Progress;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufRead, Read, Write};
@@ -57,7 +58,8 @@ pub struct PackOptions {
 /// becomes of them.
 ///
 /// ```
-/// use winlayers::layer::{PackOptions, Progress, pack};
+/// use winlayers::layer::{PackOptions, pack};
+/// use winlayers::progress::Progress;
 /// let folder = tempfile::tempdir().unwrap();
 /// std::fs::write(folder.path().join("hello.txt"), "hello").unwrap();
 /// let (tar, report) = pack(folder.path(), Vec::new(), &PackOptions::default(), Progress::none())?;

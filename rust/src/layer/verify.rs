@@ -3,11 +3,12 @@
 use super::hashing::{Tee, digest, front_to_back};
 use super::holes::{Holes, RecordedBlocks};
 use super::inspect::Inspector;
-use super::report::{LayerReport, Problem, Progress};
+use super::report::{LayerReport, Problem};
 use crate::error::{Error, Format, Limit, Result};
 use crate::layer_tar::{LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::policy::Policy;
+use crate::progress::Progress;
 use crate::source::Source;
 use std::collections::HashSet;
 
@@ -18,7 +19,8 @@ use std::collections::HashSet;
 /// bytes for each name, which `limits.entries` bounds. `docs/formats/problems.md` lists the codes.
 ///
 /// ```
-/// use winlayers::layer::{Progress, verify};
+/// use winlayers::layer::verify;
+/// use winlayers::progress::Progress;
 /// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
 /// use winlayers::source::Source;
 /// let mut writer = LayerWriter::new(Vec::new(), Default::default());

@@ -14,7 +14,8 @@ use super::policy::{Limits, Policy, limits_or_default, losses, on_loss, policy_o
 use super::writer::dialect_of;
 use crate::compress::{self, Compression};
 use crate::error::{Error, Misuse, Result};
-use crate::layer::{self, PackOptions, Progress};
+use crate::layer::{self, PackOptions};
+use crate::progress::Progress;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Problem>()?;

@@ -5,7 +5,7 @@ use super::{Driver, LayerId, LayerStore, TarForm};
 use crate::backend::{Imported, LayerKind};
 use crate::compress::Reader;
 use crate::error::{Error, Result, StoreFault};
-use crate::layer::Progress;
+use crate::progress::Progress;
 use std::io::Read;
 
 impl LayerStore {

@@ -3,7 +3,7 @@
 use super::state::Stage;
 use super::{LayerId, LayerStore};
 use crate::error::Result;
-use crate::layer::Progress;
+use crate::progress::Progress;
 
 /// One thing that is wrong with a store.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use super::{Driver, LayerStore, TarForm};
 use crate::backend::Imported;
 use crate::error::{Error, Result, StoreFault};
 use crate::image::{Image, ImageOptions};
-use crate::layer::Progress;
+use crate::progress::Progress;
 use std::path::Path;
 
 impl LayerStore {

@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::backend::ChangeKind;
-use crate::layer::Progress;
 use crate::layer_tar::{EntryKind, LayerEntry, LayerWriter};
+use crate::progress::Progress;
 use std::io::Read;
 
 fn store() -> (tempfile::TempDir, LayerStore) {
@@ -252,8 +252,8 @@ fn homes_have_any_name() {
         let home = folder.path().join(name);
         let open = || LayerStore::open(&home, Driver::WindowsFilter, StoreOptions::default()).unwrap();
         let tar = crate::backend::conformance::layer(&[("Files/", ""), ("Files/a", "one")]);
-        open().apply_diff("base", "", std::io::Cursor::new(tar), crate::layer::Progress::none()).unwrap();
+        open().apply_diff("base", "", std::io::Cursor::new(tar), crate::progress::Progress::none()).unwrap();
         assert!(open().view("base").unwrap().find(b"Files/A").unwrap().is_some(), "{name}");
-        assert_eq!(open().check(false, &crate::layer::Progress::none()).unwrap(), [], "{name}");
+        assert_eq!(open().check(false, &crate::progress::Progress::none()).unwrap(), [], "{name}");
     }
 }

@@ -3,9 +3,10 @@
 use super::Inner;
 use crate::error::{Error, Result};
 use crate::fs::Root;
-use crate::layer::{Progress, copy_hashed};
+use crate::layer::copy_hashed;
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::policy::{Capped, Loss, OnLoss};
+use crate::progress::Progress;
 use crate::source::Source;
 use crate::transport::{TransportOptions, from_layer_tar, from_plain_tar, to_layer_tar, to_plain_tar};
 use std::fs::File;

@@ -173,7 +173,7 @@ impl Hcs {
         &self,
         id: &LayerId,
         repair: bool,
-        progress: &crate::layer::Progress,
+        progress: &crate::progress::Progress,
         problem: &mut dyn FnMut(&'static str, String),
     ) -> Result<()> {
         if self.layer_kind(id)? != LayerKind::Imported {
