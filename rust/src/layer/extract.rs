@@ -1,7 +1,6 @@
 //! Puts a layer into a directory: confined to it, all or nothing, with a sidecar of what the disk cannot hold.
 
 use super::disk::{Disk, check_components, check_stream_name, disk_path, explain, system_time};
-use super::hashing::{Tee, digest, front_to_back};
 use super::holes::{Holes, RecordedBlocks};
 use super::names::ExactNames;
 use super::report::LayerReport;
@@ -9,7 +8,7 @@ use super::sidecar::{
     Base64, Bytes, DATA, Header, Line, Member, OnDisk, SidecarWriter, VERSION, dialect_word, sidecar_path,
 };
 use super::symlink::link_on_disk;
-use crate::digest::{Sha256, hex};
+use crate::digest::{Sha256, Tee, digest, front_to_back, hex};
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};

@@ -4,11 +4,11 @@
 //! - [`extract`] puts a layer into a directory, confined, and beside it a sidecar of all that the disk cannot hold.
 //! - [`pack`] makes a layer of a directory: the same bytes from the same tree, and with a sidecar the layer it was.
 //!
-//! All of them report what they saw as a [`LayerReport`], report to a [`Progress`](crate::progress::Progress) how far they are, and stop when it says so.
+//! All of them return what they saw as a [`LayerReport`], and report how far they are to a
+//! [`Progress`](crate::progress::Progress), whose error stops them.
 
 pub(crate) mod disk;
 mod extract;
-mod hashing;
 mod holes;
 mod inspect;
 pub(crate) mod names;
@@ -20,9 +20,6 @@ pub(crate) mod symlink;
 mod verify;
 
 pub use extract::extract;
-#[cfg(windows)]
-pub(crate) use hashing::Hasher;
-pub(crate) use hashing::copy_hashed;
 pub use pack::{DEFAULT_SD_DIR, DEFAULT_SD_FILE, PackOptions, pack};
 pub use report::{LayerReport, Problem};
 pub use sidecar::sidecar_path;

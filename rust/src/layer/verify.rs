@@ -1,9 +1,9 @@
 //! Reads a layer once: its digest to the very end of the source, and every problem with its place.
 
-use super::hashing::{Tee, digest, front_to_back};
 use super::holes::{Holes, RecordedBlocks};
 use super::inspect::Inspector;
 use super::report::{LayerReport, Problem};
+use crate::digest::{Tee, digest, front_to_back};
 use crate::error::{Error, Format, Limit, Result};
 use crate::layer_tar::{LayerEntry, LayerReader};
 use crate::limits::Limits;

@@ -1,9 +1,9 @@
 //! A store whose tars are plain tars of transport folders, which the reference calls TP4.
 
 use super::Inner;
+use crate::digest::copy_hashed;
 use crate::error::{Error, Result};
 use crate::fs::Root;
-use crate::layer::copy_hashed;
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::policy::{Capped, Loss, OnLoss};
 use crate::progress::Progress;

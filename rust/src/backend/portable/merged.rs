@@ -3,9 +3,9 @@
 use super::index::Index;
 use super::view::{Node, View};
 use crate::compress::{Compression, Reader};
+use crate::digest::copy_hashed;
 use crate::error::{Error, Result};
 use crate::fs::{Root, open_file};
-use crate::layer::copy_hashed;
 use crate::limits::Limits;
 use crate::progress::Progress;
 use crate::source::ReadAt;

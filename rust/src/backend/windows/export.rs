@@ -189,7 +189,7 @@ impl Hcs {
         };
         let size = tar.size().map_err(|e| Error::io("read", None, e))?;
         let whole = Slice::new(tar.clone(), 0, size);
-        let diff_id = match crate::layer::copy_hashed(whole, io::sink(), &path, &self.limits, progress) {
+        let diff_id = match crate::digest::copy_hashed(whole, io::sink(), &path, &self.limits, progress) {
             Ok((diff_id, _)) => diff_id,
             Err(error) => {
                 problem("layer_damaged", format!("its tar cannot be put together: {error}"));

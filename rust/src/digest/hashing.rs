@@ -1,6 +1,6 @@
 //! SHA-256 on a thread of its own: while it works on one buffer, the next is filled.
 
-use crate::digest::{Sha256, hex};
+use super::{Sha256, hex};
 use crate::error::{Error, Limit, Result};
 use crate::limits::Limits;
 use crate::progress::Progress;
@@ -157,7 +157,7 @@ pub(crate) fn copy_hashed(
 }
 
 /// A source that hashes and counts what is read from it.
-pub(super) struct Tee<R> {
+pub(crate) struct Tee<R> {
     source: R,
     hasher: Arc<Mutex<Hasher>>,
     progress: Progress,
@@ -186,7 +186,7 @@ impl<R: Read> Read for Tee<R> {
 }
 
 /// The bytes of a source from its front, its length told to `progress` where it is known.
-pub(super) fn front_to_back(source: Source, progress: &Progress) -> Result<Box<dyn Read + Send>> {
+pub(crate) fn front_to_back(source: Source, progress: &Progress) -> Result<Box<dyn Read + Send>> {
     match source {
         Source::Stream(stream) => Ok(stream),
         Source::Random(bytes) => {
@@ -197,7 +197,7 @@ pub(super) fn front_to_back(source: Source, progress: &Progress) -> Result<Box<d
 }
 
 /// The digest and the number of the bytes that went through a [`Tee`], which is gone.
-pub(super) fn digest(hasher: Arc<Mutex<Hasher>>) -> (String, u64) {
+pub(crate) fn digest(hasher: Arc<Mutex<Hasher>>) -> (String, u64) {
     let hasher = Arc::into_inner(hasher).map(Mutex::into_inner);
     let hasher = hasher.expect("the tee is gone").unwrap_or_else(PoisonError::into_inner);
     let size = hasher.size();
@@ -219,7 +219,7 @@ impl Read for Front {
 }
 
 /// A sink that hashes and counts what is written to it.
-pub(super) struct HashedSink<W: Write> {
+pub(crate) struct HashedSink<W: Write> {
     sink: BufWriter<W>,
     hasher: Hasher,
     progress: Progress,
