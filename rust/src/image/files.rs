@@ -1,7 +1,6 @@
 //! The files of an image: in a folder, or in a tar.
 
 use crate::compress;
-use crate::digest::{Sha256, hex};
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::fs::{Kind, Root, open_file};
 use crate::limits::Limits;
@@ -9,7 +8,7 @@ use crate::source::{ReadAt, Slice, Source};
 use crate::tar::{Reader, typeflag};
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -196,72 +195,4 @@ fn clean(folder: &str, path: &str) -> Option<String> {
         }
     }
     if parts.is_empty() { None } else { Some(parts.join("/")) }
-}
-
-/// What was promised about bytes.
-pub(super) struct Expected {
-    pub size: u64,
-    pub digest: String,
-    pub what: String,
-}
-
-impl Expected {
-    pub fn wrong_size(&self, found: u64) -> Error {
-        Error::Integrity {
-            what: self.what.as_str().into(),
-            expected: format!("{} bytes", self.size).into(),
-            found: format!("{found} bytes").into(),
-        }
-    }
-
-    pub fn check(&self, bytes: &[u8]) -> Result<()> {
-        let mut hash = Sha256::new();
-        hash.update(bytes);
-        self.check_digest(hash)
-    }
-
-    fn check_digest(&self, hash: Sha256) -> Result<()> {
-        let found = format!("sha256:{}", hex(&hash.finish()));
-        if found == self.digest {
-            return Ok(());
-        }
-        let (what, expected) = (self.what.as_str().into(), self.digest.as_str().into());
-        Err(Error::Integrity { what, expected, found: found.into() })
-    }
-}
-
-/// A blob that ends in an error unless it is the one that was promised.
-pub(super) struct Verified<R> {
-    inner: R,
-    expected: Expected,
-    /// `None` once the end was reached.
-    hash: Option<Sha256>,
-    read: u64,
-}
-
-impl<R: Read> Verified<R> {
-    pub fn new(inner: R, expected: Expected) -> Self {
-        Verified { inner, expected, hash: Some(Sha256::new()), read: 0 }
-    }
-}
-
-impl<R: Read> Read for Verified<R> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let Some(hash) = &mut self.hash else { return Ok(0) };
-        if buf.is_empty() {
-            return Ok(0);
-        }
-        let n = self.inner.read(buf)?;
-        self.read += n as u64;
-        hash.update(&buf[..n]);
-        if n > 0 {
-            return Ok(n);
-        }
-        let hash = self.hash.take().unwrap_or_default();
-        if self.read != self.expected.size {
-            return Err(io::Error::other(self.expected.wrong_size(self.read)));
-        }
-        self.expected.check_digest(hash).map_err(io::Error::other)?;
-        Ok(0)
-    }
 }

@@ -11,9 +11,10 @@ mod oci;
 #[cfg(test)]
 mod tests;
 
+use crate::digest::{Expected, Verified};
 use crate::error::{Error, Format, Limit, Result, display_name};
 use crate::limits::Limits;
-use files::{Expected, Files};
+use files::Files;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use std::io::Read;
@@ -194,11 +195,9 @@ impl Image {
             return Ok(blob);
         }
         let what = format!("layer {index}, {}", layer.file);
-        let expected = Expected { size: layer.size, digest: layer.digest.clone().unwrap_or_default(), what };
-        if size != expected.size {
-            return Err(expected.wrong_size(size));
-        }
-        Ok(Box::new(files::Verified::new(blob, expected)))
+        let expected = Expected { size: Some(layer.size), digest: layer.digest.clone().unwrap_or_default(), what };
+        expected.check_size(size)?;
+        Ok(Box::new(Verified::new(blob, expected)))
     }
 
     /// Takes the parts of an image together.
@@ -296,11 +295,7 @@ impl Descriptor {
     fn read<T: DeserializeOwned>(&self, files: &dyn Files, limits: &Limits) -> Result<T> {
         let file = self.file()?;
         let bytes = read_all(files, &file, limits)?;
-        let expected = Expected { size: self.size, digest: self.digest.clone(), what: file.clone() };
-        if bytes.len() as u64 != expected.size {
-            return Err(expected.wrong_size(bytes.len() as u64));
-        }
-        expected.check(&bytes)?;
+        Expected { size: Some(self.size), digest: self.digest.clone(), what: file.clone() }.check(&bytes)?;
         parse(&file, &bytes)
     }
 }

@@ -12,7 +12,7 @@ use crate::backend::portable::merged::Merged;
 use crate::backend::portable::view::View;
 use crate::backend::staging::Staging;
 use crate::backend::{Backend, Change, Export, ExportedTar, LayerKind};
-use crate::digest::{Sha256, hex};
+use crate::digest::{Expected, Verified};
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::Root;
 use crate::layer_tar::{LayerWriter, WriterOptions};
@@ -31,8 +31,9 @@ impl Hcs {
                 let index = self.index(id)?;
                 let tar = index.tar();
                 let size = tar.size().map_err(|e| Error::io("read", None, e))?;
-                let (layer, expected) = (id.as_str().to_owned(), index.imported().diff_id);
-                Box::new(Proven { tar: Slice::new(tar, 0, size), hash: Some(Sha256::new()), layer, expected })
+                let what = format!("layer \"{id}\"");
+                let expected = Expected { size: Some(size), digest: index.imported().diff_id, what };
+                Box::new(Verified::new(Slice::new(tar, 0, size), expected))
             }
             LayerKind::Sandbox | LayerKind::Folder => {
                 let write = self.transfer(id, chain)?;
@@ -255,32 +256,3 @@ fn base_layer_tar(layer: &Path, sink: impl Write, options: WriterOptions) -> Res
 }
 
 const BUFFER: usize = 256 << 10;
-
-/// A tar that is put together, with the proof at its end that it is the one that came in.
-struct Proven {
-    tar: Slice,
-    hash: Option<Sha256>,
-    layer: String,
-    expected: String,
-}
-
-impl Read for Proven {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.tar.read(buf)?;
-        if let Some(hash) = &mut self.hash {
-            hash.update(&buf[..n]);
-        }
-        if n == 0
-            && !buf.is_empty()
-            && let Some(hash) = self.hash.take()
-        {
-            let found = format!("sha256:{}", hex(&hash.finish()));
-            if found != self.expected {
-                let what = format!("layer \"{}\"", self.layer).into();
-                let (expected, found) = (self.expected.as_str().into(), found.into());
-                return Err(io::Error::other(Error::Integrity { what, expected, found }));
-            }
-        }
-        Ok(n)
-    }
-}
