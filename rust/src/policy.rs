@@ -1,5 +1,7 @@
 //! What is refused, what may be dropped, and how a loss is reported.
 
+use crate::error::{Error, Result, Rule};
+
 /// Which well-formed names and members are refused. The defaults refuse what no layer of Windows holds.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Policy {
@@ -103,5 +105,50 @@ impl<T> Capped<T> {
     #[must_use]
     pub fn total(&self) -> u64 {
         self.totals.values().sum()
+    }
+}
+
+/// The losses of one writer.
+pub(crate) struct Losses {
+    on_loss: OnLoss,
+    list: Capped<Loss>,
+}
+
+impl Losses {
+    pub fn new(on_loss: OnLoss) -> Self {
+        Losses { on_loss, list: Capped::default() }
+    }
+
+    pub fn list(&self) -> &Capped<Loss> {
+        &self.list
+    }
+
+    pub fn into_list(self) -> Capped<Loss> {
+        self.list
+    }
+
+    pub fn add(&mut self, name: &[u8], kind: &'static str, detail: impl Into<String>) -> Result<()> {
+        self.push(name, None, kind, detail.into())
+    }
+
+    pub fn add_stream(
+        &mut self,
+        name: &[u8],
+        stream: &[u8],
+        kind: &'static str,
+        detail: impl Into<String>,
+    ) -> Result<()> {
+        self.push(name, Some(stream.to_vec()).filter(|s| !s.is_empty()), kind, detail.into())
+    }
+
+    pub fn push(&mut self, name: &[u8], stream: Option<Vec<u8>>, kind: &'static str, detail: String) -> Result<()> {
+        match self.on_loss {
+            OnLoss::Ignore => Ok(()),
+            OnLoss::Error => Err(Error::refused(Rule::Loss, format!("{kind}: {detail}"))),
+            OnLoss::Report => {
+                self.list.push(kind, Loss { path: name.to_vec(), stream, kind, detail });
+                Ok(())
+            }
+        }
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Misuse, Result, Rule, from_io};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::path::check_member_name;
-use crate::policy::{Capped, Loss, OnLoss, Policy};
+use crate::policy::{Capped, Loss, Losses, OnLoss, Policy};
 use crate::tar::{MemberHeader, Writer, typeflag};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
@@ -57,47 +57,6 @@ impl<'a> Hints<'a> {
     }
 }
 
-/// What was lost.
-pub(crate) struct Losses {
-    on_loss: OnLoss,
-    list: Capped<Loss>,
-}
-
-impl Losses {
-    pub fn new(on_loss: OnLoss) -> Self {
-        Losses { on_loss, list: Capped::default() }
-    }
-
-    pub fn into_list(self) -> Capped<Loss> {
-        self.list
-    }
-
-    pub fn add(&mut self, name: &[u8], kind: &'static str, detail: impl Into<String>) -> Result<()> {
-        self.push(name, None, kind, detail.into())
-    }
-
-    pub fn add_stream(
-        &mut self,
-        name: &[u8],
-        stream: &[u8],
-        kind: &'static str,
-        detail: impl Into<String>,
-    ) -> Result<()> {
-        self.push(name, Some(stream.to_vec()).filter(|s| !s.is_empty()), kind, detail.into())
-    }
-
-    fn push(&mut self, name: &[u8], stream: Option<Vec<u8>>, kind: &'static str, detail: String) -> Result<()> {
-        match self.on_loss {
-            OnLoss::Ignore => Ok(()),
-            OnLoss::Error => Err(Error::refused(Rule::Loss, format!("{kind}: {detail}"))),
-            OnLoss::Report => {
-                self.list.push(kind, Loss { path: name.to_vec(), stream, kind, detail });
-                Ok(())
-            }
-        }
-    }
-}
-
 /// Writes a layer tar. After an error it is poisoned: nothing more can be added, and no end blocks are written.
 pub struct LayerWriter<W: Write> {
     tar: Writer<W>,
@@ -116,7 +75,7 @@ impl<W: Write> LayerWriter<W> {
 
     /// What was lost so far.
     pub fn losses(&self) -> &Capped<Loss> {
-        &self.losses.list
+        self.losses.list()
     }
 
     /// Notes a loss that the caller knows of.

@@ -3,7 +3,7 @@
 //! Source: behaviour of github.com/Microsoft/go-winio v0.6.4, package backuptar. A source that can be rewound is read
 //! twice, as there: once for what belongs into the header, once for the data.
 
-use super::encode::{Hints, Losses};
+use super::encode::Hints;
 use super::keys;
 use super::keys::BASE64;
 use super::plan::{member_stream_name, wire_name};
@@ -16,6 +16,7 @@ use crate::nt::basic_info::BasicInfo;
 use crate::nt::filetime::FileTime;
 use crate::nt::reparse::{self, ReparseKind, ReparsePoint};
 use crate::nt::{ea, name};
+use crate::policy::Losses;
 use crate::tar::{MemberHeader, Record, Time, Writer, typeflag};
 use base64::Engine;
 use std::io::Write;

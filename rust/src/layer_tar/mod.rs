@@ -17,7 +17,6 @@ mod source;
 mod stream;
 pub mod whiteout;
 
-pub(crate) use encode::Losses;
 pub use encode::{Dialect, LayerWriter, WriterOptions};
 pub use entry::{EntryKind, LayerEntry, NamedStream};
 pub use go_winio::reparse_from_link;
