@@ -5,15 +5,18 @@
 //!   changes while it is read.
 //! - [`AtomicFile`] and [`AtomicDir`]: appear complete, or not at all.
 //! - [`Lock`]: held by at most one process, and by no dead one.
+//! - `Disk`: a folder under the names that members of a layer have; `symlink` resolves a link without leaving it.
 //!
 //! Everything else in the crate gets opened files from here; `clippy.toml` holds it to that.
 #![allow(clippy::disallowed_methods)]
 
 pub mod atomic;
+pub(crate) mod disk;
 mod lock;
 mod metadata;
 mod read_at;
 mod root;
+pub(crate) mod symlink;
 mod walk;
 
 pub use atomic::{AtomicDir, AtomicFile, STAGED_PREFIX};

@@ -1,6 +1,5 @@
 //! Puts a layer into a directory: confined to it, all or nothing, with a sidecar of what the disk cannot hold.
 
-use super::disk::{Disk, check_components, check_stream_name, disk_path, explain, system_time};
 use super::holes::{Holes, RecordedBlocks};
 use super::names::ExactNames;
 use super::report::LayerReport;
@@ -10,6 +9,7 @@ use super::sidecar::{
 use super::symlink::link_on_disk;
 use crate::digest::{Sha256, Tee, digest, front_to_back, hex};
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
+use crate::fs::disk::{Disk, check_components, check_stream_name, disk_path, explain, system_time};
 use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
 use crate::limits::Limits;

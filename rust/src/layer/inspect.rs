@@ -1,11 +1,11 @@
 //! What can be wrong with an entry, and with entries side by side.
 
-use super::disk::check_stream_name;
 use super::names::{Known, Names, fold_into};
 use super::report::Problem;
 use super::verify::problem_of;
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Result};
+use crate::fs::disk::check_stream_name;
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::layer_tar::{Body, EntryKind, LayerEntry};
 use crate::limits::Limits;

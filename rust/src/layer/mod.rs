@@ -7,7 +7,6 @@
 //! All of them return what they saw as a [`LayerReport`], and report how far they are to a
 //! [`Progress`](crate::progress::Progress), whose error stops them.
 
-pub(crate) mod disk;
 mod extract;
 mod holes;
 mod inspect;
@@ -16,7 +15,7 @@ pub(crate) mod pack;
 mod pack_recorded;
 mod report;
 mod sidecar;
-pub(crate) mod symlink;
+mod symlink;
 mod verify;
 
 pub use extract::extract;

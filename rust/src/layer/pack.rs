@@ -1,12 +1,12 @@
 //! Makes a layer of a directory: on any system, and the same bytes from the same tree.
 
-use super::disk::{Disk, changed, disk_path, unix_time};
 use super::names::{ExactNames, fold_into};
 use super::report::{LayerReport, Problem};
 use super::sidecar::{SidecarReader, sidecar_path};
-use super::symlink::{self, Target};
 use crate::digest::HashedSink;
 use crate::error::{Error, Limit, Result, Rule};
+use crate::fs::disk::{Disk, changed, disk_path, unix_time};
+use crate::fs::symlink::{self, Target};
 use crate::fs::{Kind, Metadata, StableFile};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, WriterOptions, reparse_from_link, whiteout};
 use crate::limits::Limits;

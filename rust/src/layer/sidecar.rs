@@ -3,8 +3,8 @@
 //! It lies beside the directory, as `DIR.winlayers.ndjson`. Described in `docs/formats/sidecar.md`. It is read as
 //! hostile: lines are bounded, unknown fields and versions are errors, and names are checked by whoever uses them.
 
-use super::disk::check_stream_name;
 use crate::error::{Error, Format, Limit, Misuse, Result};
+use crate::fs::disk::check_stream_name;
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, NamedStream, whiteout};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;

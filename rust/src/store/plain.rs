@@ -3,8 +3,8 @@
 use super::{CHAIN, Inner, LayerId, OTHER_IDS};
 use crate::backend::{Change, ChangeKind, Imported, LayerKind, What};
 use crate::error::{Error, Result, Rule};
+use crate::fs::disk::name_bytes;
 use crate::fs::{Kind, Root, Walk, sync_names};
-use crate::layer::disk::name_bytes;
 use crate::nt::name::fold_wtf8;
 use crate::progress::Progress;
 use crate::source::Source;

@@ -26,7 +26,7 @@ pub use reader::{Content, TransportEntry, TransportReader};
 pub use tombstones::FILE as TOMBSTONES;
 pub use writer::TransportWriter;
 
-use crate::layer::disk::unix_time;
+use crate::fs::disk::unix_time;
 use crate::limits::Limits;
 use crate::nt::{BasicInfo, FileTime};
 use crate::policy::{Capped, Loss, OnLoss};

@@ -3,8 +3,8 @@
 use super::names::{Taken, Tree, check_name};
 use super::{Report, file_time};
 use crate::error::{Error, Format, Limit, Result, Rule, display_name, from_io};
+use crate::fs::disk::{disk_path, name_bytes, system_time};
 use crate::fs::{Kind, Root, StableFile, Walk};
-use crate::layer::disk::{disk_path, name_bytes, system_time};
 use crate::layer_tar::whiteout::base_name;
 use crate::limits::Limits;
 use crate::nt::FileTime;

@@ -484,7 +484,7 @@ fn below_files(tar: Vec<u8>, folder: &TempDir) {
         }
         if writer.add(&entry, stream).is_err() {
             // What was written of it is nothing to compare.
-            let _ = fs::remove_file(folder.path().join(crate::layer::disk::disk_path(&entry.name).unwrap()));
+            let _ = fs::remove_file(folder.path().join(crate::fs::disk::disk_path(&entry.name).unwrap()));
             break;
         }
     }

@@ -7,7 +7,7 @@ use super::{HardLink, HardLinks, Report, TransportOptions};
 use crate::backup_stream::{Reader, StreamId};
 use crate::error::{Error, Limit, Misuse, Result, Rule, display_name, from_io};
 use crate::fs::Root;
-use crate::layer::disk::{disk_path, system_time};
+use crate::fs::disk::{disk_path, system_time};
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};

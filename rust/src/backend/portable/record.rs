@@ -5,8 +5,8 @@
 //! view knows.
 
 use crate::error::{Error, Result, StoreFault};
+use crate::fs::disk::unix_time;
 use crate::fs::{Kind, Metadata};
-use crate::layer::disk::unix_time;
 use crate::layer::names::fold_into;
 use crate::sqlite::Values;
 use rusqlite::{Connection, OpenFlags, Rows, Statement};

@@ -23,7 +23,7 @@ use super::record::Record;
 use super::view::View;
 use crate::backend::Change;
 use crate::error::Result;
-use crate::layer::disk::Disk;
+use crate::fs::disk::Disk;
 use crate::limits::Limits;
 use candidates::Candidates;
 use judge::Judge;

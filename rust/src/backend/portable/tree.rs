@@ -2,8 +2,8 @@
 
 use super::record::name_key;
 use crate::error::{Error, Result, Rule, display_name};
+use crate::fs::disk::{Disk, disk_path, name_bytes};
 use crate::fs::{Kind, Metadata};
-use crate::layer::disk::{Disk, disk_path, name_bytes};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 

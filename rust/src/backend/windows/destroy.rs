@@ -6,7 +6,7 @@ use super::service::Place;
 use super::{DISK, Hcs, TRASH, is_held, is_ours};
 use crate::backend::staging::Staging;
 use crate::error::Result;
-use crate::layer::disk::name_bytes;
+use crate::fs::disk::name_bytes;
 use crate::store::LayerId;
 use std::path::Path;
 use std::sync::PoisonError;

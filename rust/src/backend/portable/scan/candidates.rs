@@ -6,7 +6,7 @@ use crate::backend::portable::record::{Cursor, Record, SEPARATOR, Stat, broken, 
 use crate::backend::portable::tree::{Ahead, Child, FILES, join};
 use crate::error::{Error, Result, Rule};
 use crate::fs::Kind;
-use crate::layer::disk::Disk;
+use crate::fs::disk::Disk;
 use crate::layer::pack::check_new_name;
 use crate::sqlite::Values;
 use rusqlite::{Connection, Row};
