@@ -6,6 +6,7 @@
 pub mod change;
 #[cfg(any(test, feature = "testing"))]
 pub mod conformance;
+mod id;
 mod piped;
 pub mod portable;
 #[cfg(any(test, feature = "testing"))]
@@ -18,12 +19,12 @@ pub mod windows;
 
 use crate::error::Result;
 use crate::progress::Progress;
-use crate::store::LayerId;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
 pub use change::{Change, ChangeKind, What};
+pub use id::LayerId;
 use portable::merged::Merged;
 
 /// What was imported.

@@ -2,9 +2,9 @@
 //! when it is told to.
 
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
+use crate::backend::LayerId;
 use crate::error::{Error, Result};
 use crate::progress::Progress;
-use crate::store::LayerId;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
 use std::path::PathBuf;

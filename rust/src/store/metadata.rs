@@ -1,7 +1,6 @@
 //! The two files that the graph driver keeps in the folder of a layer: its chain, and its other id.
 
-use super::Inner;
-use super::id::LayerId;
+use super::{Inner, LayerId};
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::{AtomicFile, Kind};
 use std::io::{Read, Write};

@@ -2,7 +2,7 @@
 //!
 //! A SQLite database, `.winlayers/state.db`. It can be made anew from the folders, but for the holds.
 
-use super::id::LayerId;
+use super::LayerId;
 use crate::error::{Error, Result, StoreFault};
 use crate::sqlite::{Values, escaped, sql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};

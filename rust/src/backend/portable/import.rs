@@ -3,13 +3,12 @@
 use super::growing::Growing;
 use super::index::{Draft, Index, Summary};
 use super::{INDEX, Portable, TAR};
-use crate::backend::{Backend, Imported, LayerKind};
+use crate::backend::{Backend, Imported, LayerId, LayerKind};
 use crate::digest::copy_hashed;
 use crate::error::{Error, Result};
 use crate::fs::sync_names;
 use crate::progress::Progress;
 use crate::source::ReadAt;
-use crate::store::LayerId;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

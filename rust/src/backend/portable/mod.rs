@@ -22,13 +22,14 @@ pub mod view;
 
 use super::staging::{self, Staging};
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
+use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, sync_names};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
-use crate::store::{CHAIN, LayerId, OTHER_IDS, StoreOptions};
+use crate::store::{CHAIN, OTHER_IDS, StoreOptions};
 use crate::transport;
 use index::Index;
 use std::collections::HashMap;

@@ -1,10 +1,9 @@
 //! Layers laid out as folders: a sandbox's tree once, and read-only views while they are wanted.
 
 use super::{Portable, RECORD, TREE, VIEWS, layout};
-use crate::backend::{Backend, LayerKind};
+use crate::backend::{Backend, LayerId, LayerKind};
 use crate::error::Result;
 use crate::fs::{Kind, sync_names};
-use crate::store::LayerId;
 use std::path::{Path, PathBuf};
 
 impl Portable {

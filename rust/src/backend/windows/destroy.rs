@@ -4,10 +4,10 @@ use super::folder::Folder;
 use super::privilege::{Privilege, Privileges};
 use super::service::Place;
 use super::{DISK, Hcs, TRASH, is_held, is_ours};
+use crate::backend::LayerId;
 use crate::backend::staging::Staging;
 use crate::error::Result;
 use crate::fs::disk::name_bytes;
-use crate::store::LayerId;
 use std::path::Path;
 use std::sync::PoisonError;
 

@@ -3,8 +3,8 @@
 //! A restart of the host ends all of it. So a layer that is active has a file that says since when the host runs.
 
 use super::{Hcs, READY};
+use crate::backend::LayerId;
 use crate::error::{Error, Result};
-use crate::store::LayerId;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -7,7 +7,7 @@ use std::fmt;
 /// A layer's id: one path component that NTFS can hold. Ids are equal without regard to case, on every system.
 ///
 /// ```
-/// use winlayers::store::LayerId;
+/// use winlayers::backend::LayerId;
 /// let id = LayerId::new(r"C:\ProgramData\docker\windowsfilter\Base")?;
 /// assert_eq!(id.as_str(), "Base");
 /// assert_eq!(id, LayerId::new("BASE")?);
