@@ -4,16 +4,12 @@
 //! fails. [`portable`] keeps layers in plain files on any system, `windows` hands them to HCS.
 
 pub mod change;
-#[cfg(any(test, feature = "testing"))]
-pub mod conformance;
 mod id;
 mod piped;
 pub mod portable;
 #[cfg(any(test, feature = "testing"))]
 pub mod recording;
 mod staging;
-#[cfg(test)]
-mod tests;
 #[cfg(windows)]
 pub mod windows;
 

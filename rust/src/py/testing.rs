@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use pyo3::prelude::*;
 
-use crate::backend::conformance::CHECKS;
 use crate::backend::portable::Portable;
+use crate::store::conformance::CHECKS;
 use crate::store::{BackendKind, Driver, HcsApi, StoreOptions};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -7,6 +7,10 @@
 mod apply_diff;
 mod changes;
 mod check;
+#[cfg(any(test, feature = "testing"))]
+pub mod conformance;
+#[cfg(test)]
+mod conformance_tests;
 mod create;
 mod custom_images;
 mod diff;

@@ -251,7 +251,7 @@ fn homes_have_any_name() {
     for name in ["höme-日本", "a #b%20c", if cfg!(windows) { "a;b" } else { "a?b\\c" }] {
         let home = folder.path().join(name);
         let open = || LayerStore::open(&home, Driver::WindowsFilter, StoreOptions::default()).unwrap();
-        let tar = crate::backend::conformance::layer(&[("Files/", ""), ("Files/a", "one")]);
+        let tar = super::conformance::layer(&[("Files/", ""), ("Files/a", "one")]);
         open().apply_diff("base", "", std::io::Cursor::new(tar), crate::progress::Progress::none()).unwrap();
         assert!(open().view("base").unwrap().find(b"Files/A").unwrap().is_some(), "{name}");
         assert_eq!(open().check(false, &crate::progress::Progress::none()).unwrap(), [], "{name}");

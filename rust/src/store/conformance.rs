@@ -1,12 +1,12 @@
 //! What every backend must do, as plain functions: each takes a way to open a backend on a home, and panics where the
 //! backend, or the store above it, does not do as `docs/store.md` says.
 
-use super::recording::{Readiness, Recording};
-use super::{Backend, ChangeKind, LayerKind};
+use super::{Driver, LayerStore, StoreOptions};
+use crate::backend::recording::{Readiness, Recording};
+use crate::backend::{Backend, ChangeKind, LayerKind};
 use crate::error::Result;
 use crate::layer_tar::{EntryKind, LayerEntry, LayerWriter};
 use crate::progress::Progress;
-use crate::store::{Driver, LayerStore, StoreOptions};
 use std::io::{Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! The conformance suite on the portable backend.
 
+use super::StoreOptions;
 use super::conformance::CHECKS;
-use super::portable::Portable;
-use crate::store::StoreOptions;
+use crate::backend::portable::Portable;
 use std::sync::Arc;
 
 fn run(options: &StoreOptions) {
