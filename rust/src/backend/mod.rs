@@ -5,6 +5,7 @@
 
 pub mod change;
 mod id;
+mod options;
 mod piped;
 pub mod portable;
 #[cfg(any(test, feature = "testing"))]
@@ -21,6 +22,7 @@ use std::path::PathBuf;
 
 pub use change::{Change, ChangeKind, What};
 pub use id::LayerId;
+pub use options::{BackendKind, BackendOptions, Flavour, HcsApi, check_available, open};
 use portable::merged::Merged;
 
 /// What was imported.

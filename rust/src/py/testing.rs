@@ -1,13 +1,10 @@
 //! What only tests of the module call; no wheel that is shipped has it.
 
-use std::path::Path;
-use std::sync::Arc;
-
 use pyo3::prelude::*;
 
-use crate::backend::portable::Portable;
+use crate::backend::{BackendKind, HcsApi, open};
+use crate::store::StoreOptions;
 use crate::store::conformance::CHECKS;
-use crate::store::{BackendKind, Driver, HcsApi, StoreOptions};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_function(wrap_pyfunction!(_conformance_checks, module)?)?;
@@ -29,17 +26,10 @@ fn _check_conformance(py: Python<'_>, name: &str, backend: &str, fsync: bool, hc
     let kind = BackendKind::from_name(backend).expect("a backend");
     let hcs_api = HcsApi::from_name(hcs_api).expect("a choice of functions");
     let options = StoreOptions { fsync, hcs_api, ..StoreOptions::default() };
-    py.detach(|| check(&|home, driver, options| open(kind, home, driver, options), &options));
-}
-
-fn open(kind: BackendKind, home: &Path, driver: Driver, options: &StoreOptions) -> Arc<dyn crate::backend::Backend> {
-    match kind {
-        BackendKind::Portable => Arc::new(Portable::open(home, options).expect("a home")),
-        #[cfg(windows)]
-        BackendKind::Hcs => {
-            Arc::new(crate::backend::windows::Hcs::open(home, driver, options).expect("the service and a home"))
-        }
-        #[cfg(not(windows))]
-        BackendKind::Hcs => panic!("{} is for Windows alone", driver.name()),
-    }
+    py.detach(|| {
+        check(
+            &|home, driver, options| open(kind, home, &options.of_backend(driver)).expect("the backend, and a home"),
+            &options,
+        )
+    });
 }

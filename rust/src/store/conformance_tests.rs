@@ -8,7 +8,7 @@ use std::sync::Arc;
 fn run(options: &StoreOptions) {
     for (name, check) in CHECKS {
         println!("{name}");
-        check(&|home, _, options| Arc::new(Portable::open(home, options).unwrap()), options);
+        check(&|home, driver, options| Arc::new(Portable::open(home, &options.of_backend(driver)).unwrap()), options);
     }
 }
 

@@ -18,6 +18,7 @@ mod import_image;
 mod info;
 mod metadata;
 mod mounts;
+mod options;
 mod plain;
 mod recover;
 mod remove;
@@ -26,176 +27,22 @@ mod state;
 mod tests;
 mod transport;
 
-use crate::backend::Backend;
-pub use crate::backend::LayerId;
-use crate::backend::portable::Portable;
+use crate::backend::{self, Backend};
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::{self, Lock, Root};
-use crate::limits::Limits;
 use state::{Stage, State};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
+pub use crate::backend::{BackendKind, HcsApi, LayerId};
 pub use check::Finding;
 pub use custom_images::CustomImageInfo;
 pub use diff::{DiffGetter, DiffStream};
 pub use info::LayerInfo;
 pub(crate) use metadata::{CHAIN, OTHER_IDS};
 pub use mounts::Mount;
+pub use options::{Driver, StoreOptions, TarForm};
 pub use state::{after_fork, before_fork};
-
-/// The graph drivers of the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Driver {
-    /// Flavour 1: layers are seen through the filter.
-    #[default]
-    WindowsFilter,
-    /// Flavour 0: differencing disks.
-    WindowsDiff,
-}
-
-impl Driver {
-    /// The name it is registered by: `windowsfilter` or `windowsdiff`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Driver::WindowsFilter => "windowsfilter",
-            Driver::WindowsDiff => "windowsdiff",
-        }
-    }
-
-    /// The driver of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Driver::WindowsFilter, Driver::WindowsDiff].into_iter().find(|driver| driver.name() == name)
-    }
-}
-
-/// What the tars are that a store takes and gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TarForm {
-    /// Layer tars.
-    #[default]
-    Layer,
-    /// Plain tars of transport folders ("TP4" in the reference).
-    Transport,
-}
-
-impl TarForm {
-    /// The name of the form: `layer` or `transport`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            TarForm::Layer => "layer",
-            TarForm::Transport => "transport",
-        }
-    }
-
-    /// The form of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [TarForm::Layer, TarForm::Transport].into_iter().find(|form| form.name() == name)
-    }
-}
-
-/// What keeps the layers of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BackendKind {
-    /// Plain files, on any system.
-    Portable,
-    /// The Host Compute Service of Windows.
-    Hcs,
-}
-
-impl BackendKind {
-    /// The name of it: `portable` or `hcs`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            BackendKind::Portable => "portable",
-            BackendKind::Hcs => "hcs",
-        }
-    }
-
-    /// The backend of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [BackendKind::Portable, BackendKind::Hcs].into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-impl Default for BackendKind {
-    /// The system's own.
-    fn default() -> Self {
-        if cfg!(windows) { BackendKind::Hcs } else { BackendKind::Portable }
-    }
-}
-
-/// Which functions of Windows do what two DLLs can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum HcsApi {
-    /// Those of `vmcompute.dll`, as all tools call them; of `computestorage.dll` what only it has.
-    #[default]
-    Auto,
-    /// Those of `vmcompute.dll`.
-    Vmcompute,
-    /// Those of `computestorage.dll` (Windows Server 2019 and later), where it has one.
-    Computestorage,
-}
-
-impl HcsApi {
-    /// The name of it: `auto`, `vmcompute` or `computestorage`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            HcsApi::Auto => "auto",
-            HcsApi::Vmcompute => "vmcompute",
-            HcsApi::Computestorage => "computestorage",
-        }
-    }
-
-    /// The choice of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [HcsApi::Auto, HcsApi::Vmcompute, HcsApi::Computestorage].into_iter().find(|api| api.name() == name)
-    }
-}
-
-/// How a store works.
-#[derive(Debug, Clone)]
-pub struct StoreOptions {
-    /// Whether a change waits until it is on the disk. Without, a power failure may cost the changes before it, and a
-    /// `check` is due after one; a killed process costs nothing either way.
-    pub fsync: bool,
-    /// The size of a sandbox that is made without one, in bytes; `None`: the host's.
-    pub sandbox_size: Option<u64>,
-    /// What [`LayerStore::custom_image_infos`] reads on a host without HCS, as JSON.
-    pub base_images: Option<String>,
-    /// What [`LayerStore::apply_diff`] takes, and [`LayerStore::diff`] and [`LayerStore::diff_getter`] give. Layers are
-    /// kept as layer tars whatever it is.
-    pub format: TarForm,
-    /// How long one call of the Host Compute Service may take; `None`: as long as it does. After a call that took longer
-    /// the service may still be at work.
-    pub hcs_timeout: Option<std::time::Duration>,
-    /// Which functions of the Host Compute Service are called.
-    pub hcs_api: HcsApi,
-    /// Bounds on what is imported.
-    pub limits: Limits,
-}
-
-impl Default for StoreOptions {
-    fn default() -> Self {
-        StoreOptions {
-            fsync: true,
-            sandbox_size: None,
-            base_images: None,
-            format: TarForm::Layer,
-            hcs_timeout: None,
-            hcs_api: HcsApi::Auto,
-            limits: Limits::default(),
-        }
-    }
-}
 
 /// A layer store. A clone is the same store; threads and processes may share one.
 ///
@@ -241,9 +88,7 @@ impl LayerStore {
     /// # Errors
     /// [`StoreFault::HomeVersion`], [`StoreFault::HomeUnsupported`]; [`Error::Io`].
     pub fn open(home: &Path, driver: Driver, options: StoreOptions) -> Result<Self> {
-        let home = prepare_home(home, options.fsync)?;
-        let backend = Portable::open(home.path(), &options)?;
-        Self::with_backend(home, driver, options, Arc::new(backend))
+        Self::open_on(BackendKind::Portable, home, driver, options)
     }
 
     /// Opens the store in a folder, as [`LayerStore::open`], on the backend of this kind.
@@ -251,22 +96,11 @@ impl LayerStore {
     /// # Errors
     /// As [`LayerStore::open`]; [`Error::Unsupported`] where this system does not have it.
     pub fn open_on(kind: BackendKind, home: &Path, driver: Driver, options: StoreOptions) -> Result<Self> {
-        match kind {
-            BackendKind::Portable => Self::open(home, driver, options),
-            #[cfg(windows)]
-            BackendKind::Hcs => {
-                // What is missing is told before anything is made.
-                crate::backend::windows::Hcs::is_there()?;
-                let home = prepare_home(home, options.fsync)?;
-                let backend = crate::backend::windows::Hcs::open(home.path(), driver, &options)?;
-                Self::with_backend(home, driver, options, Arc::new(backend))
-            }
-            #[cfg(not(windows))]
-            BackendKind::Hcs => Err(Error::Unsupported {
-                operation: "backend \"hcs\"".into(),
-                reason: "only Windows has the Host Compute Service; backend=\"portable\" works on every system".into(),
-            }),
-        }
+        // A missing backend is an error before anything is made.
+        backend::check_available(kind)?;
+        let home = prepare_home(home, options.fsync)?;
+        let backend = backend::open(kind, home.path(), &options.of_backend(driver))?;
+        Self::with_backend(home, driver, options, backend)
     }
 
     /// Opens the store with this backend.

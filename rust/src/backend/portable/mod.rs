@@ -21,7 +21,7 @@ mod tree;
 pub mod view;
 
 use super::staging::{self, Staging};
-use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
+use super::{Backend, BackendOptions, Capabilities, Change, Export, Imported, LayerKind};
 use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, sync_names};
@@ -29,7 +29,7 @@ use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
-use crate::store::{CHAIN, OTHER_IDS, StoreOptions};
+use crate::store::{CHAIN, OTHER_IDS};
 use crate::transport;
 use index::Index;
 use std::collections::HashMap;
@@ -61,7 +61,7 @@ impl Portable {
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn open(home: &Path, options: &StoreOptions) -> Result<Self> {
+    pub fn open(home: &Path, options: &BackendOptions) -> Result<Self> {
         let home = Root::open(home)?;
         for folder in [TMP, TRASH, VIEWS] {
             match home.create_dir(Path::new(folder)) {

@@ -29,7 +29,7 @@ pub mod zap;
 use super::portable::index::Index;
 use super::portable::merged::Merged;
 use super::staging::{self, Staging};
-use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
+use super::{Backend, BackendOptions, Capabilities, Change, Export, Imported, LayerKind};
 use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root};
@@ -37,7 +37,7 @@ use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
-use crate::store::{CHAIN, Driver, OTHER_IDS, StoreOptions};
+use crate::store::{CHAIN, OTHER_IDS};
 use service::{Place, Service};
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -83,7 +83,7 @@ impl Hcs {
     ///
     /// # Errors
     /// [`StoreFault::HomeUnsupported`] for a file system that keeps no layers; [`Error::Unsupported`], [`Error::Io`].
-    pub fn open(home: &Path, driver: Driver, options: &StoreOptions) -> Result<Self> {
+    pub fn open(home: &Path, options: &BackendOptions) -> Result<Self> {
         Self::is_there()?;
         let file_system = host::file_system(home)?;
         if file_system != "NTFS" {
@@ -97,13 +97,9 @@ impl Hcs {
                 Err(e) => return Err(e),
             }
         }
-        let flavour = match driver {
-            Driver::WindowsDiff => 0,
-            Driver::WindowsFilter => 1,
-        };
         Ok(Hcs {
             home,
-            service: Service { flavour, timeout: options.hcs_timeout, api: options.hcs_api },
+            service: Service { flavour: options.flavour as u32, timeout: options.hcs_timeout, api: options.hcs_api },
             fsync: options.fsync,
             limits: options.limits.clone(),
             indexes: Mutex::default(),

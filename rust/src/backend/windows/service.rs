@@ -5,9 +5,9 @@
 
 use super::privilege::{Privilege, Privileges};
 use super::sys::{self, DriverInfo, LayerDescriptor};
+use crate::backend::HcsApi;
 use crate::error::{Error, HcsError, Result};
 use crate::hresult::Hresult;
-use crate::store::HcsApi;
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};

@@ -5,9 +5,10 @@ use super::folder::{Folder, open_parent};
 use super::privilege::{Privilege, Privileges};
 use super::service::{Place, Service};
 use super::{CONTENT, DISK, INDEX, SPLIT, is_held};
+use crate::backend::{Flavour, HcsApi};
 use crate::error::{Error, Result, Rule, StoreFault, display_name};
 use crate::nt::name::{fold_wtf8, utf16_from_wtf8};
-use crate::store::{CHAIN, HcsApi, OTHER_IDS};
+use crate::store::{CHAIN, OTHER_IDS};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::windows::ffi::OsStringExt;
@@ -179,7 +180,7 @@ fn chain_of(home: &Folder, name: &[u8]) -> Option<Vec<Vec<u8>>> {
 }
 
 fn service() -> Option<Service> {
-    Service::is_there().is_ok().then_some(Service { flavour: 1, timeout: None, api: HcsApi::Auto })
+    Service::is_there().is_ok().then_some(Service { flavour: Flavour::Filter as u32, timeout: None, api: HcsApi::Auto })
 }
 
 fn place(home: &Folder, name: &[u8]) -> Place {
