@@ -110,6 +110,9 @@ pub trait Backend: Send + Sync {
     /// What it can do here.
     fn capabilities(&self) -> Capabilities;
 
+    /// The names in a layer's folder by which the backend knows what the layer is: no file of a layer may have them there.
+    fn reserved_names(&self) -> &'static [&'static str];
+
     /// Whether there is a layer.
     ///
     /// # Errors

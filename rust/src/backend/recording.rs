@@ -109,6 +109,10 @@ impl Backend for Recording {
         self.capabilities.clone()
     }
 
+    fn reserved_names(&self) -> &'static [&'static str] {
+        self.inner.reserved_names()
+    }
+
     fn layer_exists(&self, id: &LayerId) -> Result<bool> {
         self.inner.layer_exists(id)
     }

@@ -1,6 +1,6 @@
 //! What can be wrong with an entry, and with entries side by side.
 
-use super::names::{Known, Names, fold_into};
+use super::names::{Known, Names};
 use super::report::Problem;
 use super::verify::problem_of;
 use crate::backup_stream::StreamId;
@@ -9,12 +9,11 @@ use crate::fs::disk::check_stream_name;
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::layer_tar::{Body, EntryKind, LayerEntry};
 use crate::limits::Limits;
-use crate::nt::ea;
-use crate::nt::name::{Win32Trouble, utf16_from_wtf8, win32_trouble};
+use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
 use crate::nt::path::check_member_name;
 use crate::nt::reparse::{ReparseKind, ReparsePoint};
 use crate::nt::security::SecurityDescriptor;
-use crate::nt::{FileAttributes, FileTime};
+use crate::nt::{FileAttributes, FileTime, ea};
 use crate::policy::{Capped, Loss, Policy};
 use crate::tar::Member;
 use std::collections::HashSet;

@@ -10,7 +10,7 @@
 mod extract;
 mod holes;
 mod inspect;
-pub(crate) mod names;
+mod names;
 pub(crate) mod pack;
 mod pack_recorded;
 mod report;

@@ -5,7 +5,7 @@
 
 use crate::error::{Limit, Result};
 use crate::limits::Limits;
-use crate::nt::name::{fold, utf16_from_wtf8, wtf8_from_utf16};
+use crate::nt::name::fold_into;
 use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
@@ -151,19 +151,6 @@ impl ExactNames {
 
     fn hash(&self, name: &[u8]) -> u64 {
         self.keys.hash_one(name.strip_suffix(b"/").unwrap_or(name))
-    }
-}
-
-/// The name as NTFS compares it, in WTF-8; bytes that are no WTF-8 stay.
-pub(crate) fn fold_into(name: &[u8], out: &mut Vec<u8>) {
-    out.clear();
-    if name.is_ascii() {
-        out.extend(name.iter().map(u8::to_ascii_uppercase));
-    } else {
-        match utf16_from_wtf8(name) {
-            Some(units) => out.extend(wtf8_from_utf16(&fold(&units))),
-            None => out.extend_from_slice(name),
-        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Makes a layer of a directory: on any system, and the same bytes from the same tree.
 
-use super::names::{ExactNames, fold_into};
+use super::names::ExactNames;
 use super::report::{LayerReport, Problem};
 use super::sidecar::{SidecarReader, sidecar_path};
 use crate::digest::HashedSink;
@@ -11,7 +11,7 @@ use crate::fs::{Kind, Metadata, StableFile};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, WriterOptions, reparse_from_link, whiteout};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
-use crate::nt::name::{Win32Trouble, utf16_from_wtf8, win32_trouble};
+use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
 use crate::nt::security::SecurityDescriptor;
 use crate::nt::{FileAttributes, FileTime};
 use crate::policy::{Capped, OnLoss};

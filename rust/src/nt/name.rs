@@ -100,6 +100,19 @@ pub fn fold_wtf8(path: &[u8]) -> Option<Vec<u8>> {
     utf16_from_wtf8(path).map(|units| wtf8_from_utf16(&fold(&units)))
 }
 
+/// The name as NTFS compares it, in WTF-8; bytes that are not WTF-8 stay as they are.
+pub(crate) fn fold_into(name: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    if name.is_ascii() {
+        out.extend(name.iter().map(u8::to_ascii_uppercase));
+    } else {
+        match utf16_from_wtf8(name) {
+            Some(units) => out.extend(wtf8_from_utf16(&fold(&units))),
+            None => out.extend_from_slice(name),
+        }
+    }
+}
+
 /// Why Win32 would not take a name as it stands, though NT does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Win32Trouble {

@@ -3,15 +3,10 @@
 use super::{Inner, LayerId};
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::{AtomicFile, Kind};
+use crate::transport::{CHAIN, OTHER_IDS};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
-/// JSON: the paths of the parents, nearest first.
-pub(crate) const CHAIN: &str = "layerchain.json";
-/// Text: the id that the system knows the layer by.
-const OTHER_ID: &str = "layerID";
-/// As it is read: the reference writes the second one, on systems that tell case.
-pub(crate) const OTHER_IDS: [&str; 2] = [OTHER_ID, "layerId"];
 /// No chain is longer than a few hundred layers, and no path than 32,767 characters.
 const MOST: u64 = 16 << 20;
 
@@ -47,7 +42,7 @@ impl Inner {
 
     /// Gives a layer another id for the backend.
     pub(super) fn set_other_id(&self, id: &LayerId, other: &str) -> Result<()> {
-        self.write(&Path::new(&self.folder(id)?).join(OTHER_ID), other.as_bytes())
+        self.write(&Path::new(&self.folder(id)?).join(OTHER_IDS[0]), other.as_bytes())
     }
 
     /// The recorded parents of a layer, nearest first.

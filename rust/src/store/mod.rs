@@ -39,7 +39,6 @@ pub use check::Finding;
 pub use custom_images::CustomImageInfo;
 pub use diff::{DiffGetter, DiffStream};
 pub use info::LayerInfo;
-pub(crate) use metadata::{CHAIN, OTHER_IDS};
 pub use mounts::Mount;
 pub use options::{Driver, StoreOptions, TarForm};
 pub use state::{after_fork, before_fork};

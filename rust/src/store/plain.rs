@@ -1,6 +1,6 @@
 //! Layers of the diff flavour: plain tars, unpacked in the home as they are, below the folder of their layer.
 
-use super::{CHAIN, Inner, LayerId, OTHER_IDS};
+use super::{Inner, LayerId};
 use crate::backend::{Change, ChangeKind, Imported, LayerKind, What};
 use crate::error::{Error, Result, Rule};
 use crate::fs::disk::name_bytes;
@@ -8,14 +8,11 @@ use crate::fs::{Kind, Root, Walk, sync_names};
 use crate::nt::name::fold_wtf8;
 use crate::progress::Progress;
 use crate::source::Source;
-use crate::transport::{from_plain_tar_below, to_plain_tar_below};
+use crate::transport::{CHAIN, OTHER_IDS, from_plain_tar_below, is_of_driver, to_plain_tar_below};
 use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::sync::Arc;
-
-/// By these names the store knows what a layer is: no tar brings them.
-const OURS: [&str; 6] = ["layer.tar", "layer.index", "tree", "layout.db", CHAIN, OTHER_IDS[0]];
 
 impl Inner {
     /// Whether a layer is plain files.
@@ -34,7 +31,7 @@ impl Inner {
         let names = files.list(Path::new(""))?;
         for name in &names {
             let folded = fold_wtf8(&name_bytes(name));
-            if OURS.iter().any(|ours| fold_wtf8(ours.as_bytes()) == folded) {
+            if self.reserved_names().any(|reserved| fold_wtf8(reserved.as_bytes()) == folded) {
                 let detail = format!("{} is a name of the store's own", name.display());
                 return Err(Error::refused(Rule::TargetExists, detail).in_member(&name_bytes(name)));
             }
@@ -66,7 +63,7 @@ impl Inner {
     pub(super) fn clear_plain(&self, id: &LayerId) -> Result<()> {
         let folder = Path::new(id.as_str());
         for name in self.home.list(folder)? {
-            if name == CHAIN || OTHER_IDS.iter().any(|other| name == *other) {
+            if is_of_driver(&name) {
                 continue;
             }
             let path = folder.join(&name);
@@ -82,8 +79,13 @@ impl Inner {
     pub(super) fn plain_tar(&self, id: &LayerId) -> Result<File> {
         let root = Root::open(&self.home.path().join(id.as_str()))?;
         let sink = self.temporary_file()?;
-        let (mut tar, _) =
-            to_plain_tar_below(&root, Some(id.as_str().as_bytes()), &is_theirs, sink, &self.options.limits)?;
+        let (mut tar, _) = to_plain_tar_below(
+            &root,
+            Some(id.as_str().as_bytes()),
+            &|name| !self.is_reserved(name),
+            sink,
+            &self.options.limits,
+        )?;
         tar.rewind().map_err(|e| Error::io("read", Some(self.home.path()), e))?;
         Ok(tar)
     }
@@ -94,7 +96,7 @@ impl Inner {
         for found in Walk::new(&root)? {
             let found = found?;
             let components: Vec<_> = found.path.components().map(|part| name_bytes(part.as_os_str())).collect();
-            if !is_theirs(&components[0]) {
+            if self.is_reserved(&components[0]) {
                 continue;
             }
             let size = if found.metadata.kind == Kind::File { found.metadata.size } else { 0 };
@@ -102,8 +104,13 @@ impl Inner {
         }
         Ok(())
     }
-}
 
-fn is_theirs(name: &[u8]) -> bool {
-    !OURS.iter().chain(&OTHER_IDS).any(|ours| ours.as_bytes() == name)
+    /// The names at the top of a layer's folder that no plain tar may bring: those of the backend and of the graph driver.
+    fn reserved_names(&self) -> impl Iterator<Item = &'static str> {
+        self.backend.reserved_names().iter().copied().chain([CHAIN]).chain(OTHER_IDS)
+    }
+
+    fn is_reserved(&self, name: &[u8]) -> bool {
+        self.reserved_names().any(|reserved| reserved.as_bytes() == name)
+    }
 }

@@ -18,6 +18,7 @@ mod writer;
 #[cfg(windows)]
 pub(crate) use convert::{EntryStream, whiteout_target};
 pub use convert::{from_layer_tar, to_layer_tar};
+pub(crate) use names::{CHAIN, OTHER_IDS, is_of_driver};
 #[cfg(windows)]
 pub(crate) use names::{Directory, ROOTS, Taken, Tree, check_component, check_name};
 pub use plain::{from_plain_tar, to_plain_tar};

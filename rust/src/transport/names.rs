@@ -1,9 +1,8 @@
 //! Names in a transport folder: which there can be, and which were taken, compared as NTFS does.
 
 use crate::error::{Error, Limit, Result, Rule, display_name};
-use crate::layer::names::fold_into;
 use crate::limits::Limits;
-use crate::nt::name::is_wtf8;
+use crate::nt::name::{fold_into, is_wtf8};
 use crate::nt::path::check_member_name;
 use crate::policy::Policy;
 use std::collections::HashMap;
@@ -11,6 +10,18 @@ use std::hash::{BuildHasher, RandomState};
 
 /// What there may be at the top, besides the tombstones.
 pub(crate) const ROOTS: [&str; 3] = ["Files", "Hives", "UtilityVM"];
+
+/// The file of the graph driver beside them that names the parents: JSON, their paths, nearest first.
+pub(crate) const CHAIN: &str = "layerchain.json";
+/// The file of the graph driver that holds the id by which the system knows the layer: text. Docker's driver reads the
+/// second spelling, which differs where file names tell case.
+pub(crate) const OTHER_IDS: [&str; 2] = ["layerID", "layerId"];
+
+/// Whether the graph driver keeps a file of its own by this name beside the files of a layer.
+pub(crate) fn is_of_driver(name: impl AsRef<std::ffi::OsStr>) -> bool {
+    let name = name.as_ref();
+    name == CHAIN || OTHER_IDS.iter().any(|id| name == *id)
+}
 
 /// Whether metadata is kept in the form of the folder. It is below `Files`; elsewhere a file is just its data.
 pub(super) fn has_metadata(name: &[u8]) -> bool {

@@ -1,20 +1,18 @@
 //! A transport folder to layer entries.
 
 use super::kept_times;
-use super::names::{ROOTS, check_component, has_metadata};
+use super::names::{ROOTS, check_component, has_metadata, is_of_driver};
 use super::tombstones::{self, Tombstones};
 use super::wcidirs::{ATTRIBUTES, directory_of, is_reserved, metadata_name, read_attributes};
 use crate::error::{Error, Format, Limit, Result, Rule, display_name};
 use crate::fs::disk::{disk_path, name_bytes};
 use crate::fs::{Kind, Metadata, Root, StableFile};
-use crate::layer::names::fold_into;
-use crate::layer_tar::whiteout;
-use crate::layer_tar::{EntryKind, LayerEntry};
+use crate::layer_tar::{EntryKind, LayerEntry, whiteout};
 use crate::limits::Limits;
+use crate::nt::name::fold_into;
 use crate::nt::path::check_member_name;
 use crate::nt::{BasicInfo, FileAttributes};
 use crate::policy::Policy;
-use crate::store::{CHAIN, OTHER_IDS};
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io::{BufReader, ErrorKind};
@@ -238,9 +236,8 @@ impl<'a> TransportReader<'a> {
         names.retain(|component| directory_of(component).is_none());
         if name.is_empty() {
             // The graph driver keeps its own files beside those of a layer.
-            let ours = [tombstones::FILE, CHAIN].into_iter().chain(OTHER_IDS);
-            let ours: Vec<&[u8]> = ours.map(str::as_bytes).collect();
-            names.retain(|component| !ours.contains(&component.as_slice()));
+            let is_driver_file = |name: &[u8]| std::str::from_utf8(name).is_ok_and(is_of_driver);
+            names.retain(|name| name != tombstones::FILE.as_bytes() && !is_driver_file(name));
         }
         for owner in &owners {
             if names.binary_search(owner).is_err() {

@@ -5,9 +5,9 @@
 
 use super::names::{below_files, check_component};
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
-use crate::layer::names::fold_into;
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::limits::Limits;
+use crate::nt::name::fold_into;
 use crate::nt::path::check_member_name;
 use crate::policy::Policy;
 use std::collections::BTreeMap;

@@ -3,8 +3,8 @@
 //! That form is the attributes, 32 bits little-endian, and then the backup stream.
 
 use crate::error::{Error, Format, Result};
-use crate::layer::names::fold_into;
 use crate::nt::FileAttributes;
+use crate::nt::name::fold_into;
 use std::io::{ErrorKind, Read};
 
 /// What the name of such a file ends in.

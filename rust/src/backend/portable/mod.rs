@@ -29,7 +29,6 @@ use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
-use crate::store::{CHAIN, OTHER_IDS};
 use crate::transport;
 use index::Index;
 use std::collections::HashMap;
@@ -203,6 +202,10 @@ impl Backend for Portable {
         Capabilities { exports_prepared: true, sandbox_size: false }
     }
 
+    fn reserved_names(&self) -> &'static [&'static str] {
+        &[TAR, INDEX, TREE, RECORD]
+    }
+
     fn layer_exists(&self, id: &LayerId) -> Result<bool> {
         Ok(self.kind_of(id, "")? == Some(Kind::Directory))
     }
@@ -215,10 +218,9 @@ impl Backend for Portable {
             return Ok(LayerKind::Sandbox);
         }
         if self.layer_exists(id)? {
-            let ours =
-                |name: &std::ffi::OsString| name == TAR || name == CHAIN || OTHER_IDS.iter().any(|id| name == id);
             let names = self.home.list(Path::new(id.as_str()))?;
-            return Ok(if names.iter().all(ours) { LayerKind::Empty } else { LayerKind::Folder });
+            let is_empty = names.iter().all(|name| name == TAR || transport::is_of_driver(name));
+            return Ok(if is_empty { LayerKind::Empty } else { LayerKind::Folder });
         }
         Err(Error::store(StoreFault::LayerNotFound, id.as_str(), ""))
     }

@@ -7,7 +7,7 @@
 use crate::error::{Error, Result, StoreFault};
 use crate::fs::disk::unix_time;
 use crate::fs::{Kind, Metadata};
-use crate::layer::names::fold_into;
+use crate::nt::name::fold_into;
 use crate::sqlite::Values;
 use rusqlite::{Connection, OpenFlags, Rows, Statement};
 use std::path::{Path, PathBuf};

@@ -3,11 +3,12 @@
 use super::folder::Folder;
 use super::privilege::{Privilege, Privileges};
 use super::service::Place;
-use super::{DISK, Hcs, TRASH, is_held, is_ours};
+use super::{DISK, Hcs, TRASH, is_held};
 use crate::backend::LayerId;
 use crate::backend::staging::Staging;
 use crate::error::Result;
 use crate::fs::disk::name_bytes;
+use crate::transport::is_of_driver;
 use std::path::Path;
 use std::sync::PoisonError;
 
@@ -59,7 +60,7 @@ impl Hcs {
         let _held = Privileges::hold(&Privilege::WRITE)?;
         let folder = Folder::open(&self.path(id))?;
         for name in self.home.list(Path::new(id.as_str()))? {
-            if !is_ours(&name) {
+            if !is_of_driver(&name) {
                 folder.remove_tree(&name_bytes(&name))?;
             }
         }

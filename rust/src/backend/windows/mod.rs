@@ -37,7 +37,6 @@ use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
-use crate::store::{CHAIN, OTHER_IDS};
 use service::{Place, Service};
 use std::collections::HashMap;
 use std::io::{self, Read};
@@ -154,6 +153,10 @@ impl Backend for Hcs {
 
     fn capabilities(&self) -> Capabilities {
         Capabilities { exports_prepared: false, sandbox_size: true }
+    }
+
+    fn reserved_names(&self) -> &'static [&'static str] {
+        &[SPLIT, INDEX, DISK]
     }
 
     fn layer_exists(&self, id: &LayerId) -> Result<bool> {
@@ -307,9 +310,4 @@ fn is_held(error: &Error) -> bool {
     const SHARING_VIOLATION: i32 = 32;
     matches!(error, Error::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied
         || source.raw_os_error() == Some(SHARING_VIOLATION))
-}
-
-/// Names in a layer's folder that are the store's own.
-fn is_ours(name: &std::ffi::OsStr) -> bool {
-    name == CHAIN || OTHER_IDS.iter().any(|id| name == *id)
 }

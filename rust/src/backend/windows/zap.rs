@@ -8,7 +8,7 @@ use super::{CONTENT, DISK, INDEX, SPLIT, is_held};
 use crate::backend::{Flavour, HcsApi};
 use crate::error::{Error, Result, Rule, StoreFault, display_name};
 use crate::nt::name::{fold_wtf8, utf16_from_wtf8};
-use crate::store::{CHAIN, OTHER_IDS};
+use crate::transport::{CHAIN, OTHER_IDS};
 use std::ffi::OsString;
 use std::io::{self, Read};
 use std::os::windows::ffi::OsStringExt;
