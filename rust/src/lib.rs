@@ -54,6 +54,7 @@ pub mod store;
 pub mod tar;
 pub mod tar_split;
 pub mod transport;
+pub mod view;
 
 #[cfg(feature = "python")]
 mod py;

@@ -3,14 +3,12 @@
 //! The store keeps ids, chains, counts and undo; a [`Backend`] does one thing a call, and leaves nothing behind when it
 //! fails. [`portable`] keeps layers in plain files on any system, `windows` hands them to HCS.
 
-pub mod change;
 mod id;
 mod options;
 mod piped;
 pub mod portable;
 #[cfg(any(test, feature = "testing"))]
 pub mod recording;
-mod staging;
 #[cfg(windows)]
 pub mod windows;
 
@@ -20,23 +18,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-pub use change::{Change, ChangeKind, What};
+use crate::view::Merged;
+pub use crate::view::{Change, ChangeKind, Imported, What};
 pub use id::LayerId;
 pub use options::{BackendKind, BackendOptions, Flavour, HcsApi, check_available, open};
-use portable::merged::Merged;
-
-/// What was imported.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Imported {
-    /// `sha256:` and the digest of the uncompressed tar, its end included.
-    pub diff_id: String,
-    /// Bytes of the uncompressed tar.
-    pub size: u64,
-    /// Entries, named streams not counted.
-    pub entries: u64,
-    /// Bytes of file data, which [`crate::store::LayerStore::apply_diff`] returns.
-    pub data: u64,
-}
 
 /// What a layer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,7 +1,9 @@
 //! Which backend a store has, and what a backend can be told.
 
 use super::Backend;
-use crate::error::{Error, Result};
+#[cfg(not(windows))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::limits::Limits;
 use std::path::Path;
 use std::sync::Arc;

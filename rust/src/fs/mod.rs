@@ -16,6 +16,7 @@ mod lock;
 mod metadata;
 mod read_at;
 mod root;
+pub(crate) mod staging;
 pub(crate) mod symlink;
 mod walk;
 
@@ -24,6 +25,7 @@ pub use lock::{Lock, new_lock};
 pub use metadata::{Kind, Metadata};
 pub use root::Root;
 pub(crate) use root::absent;
+pub(crate) use staging::Staging;
 pub use walk::{StableFile, Visit, Walk};
 
 use crate::error::{Error, Result};

@@ -10,10 +10,10 @@ use super::entry::Entry;
 use super::io::Given;
 use super::policy::{Limits, limits_or_default};
 use super::reader::{Origin, Shared};
-use crate::backend::portable::merged::{LayerTar, Merged};
-use crate::backend::portable::view::Node;
 use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found};
+use crate::view::chain::Node;
+use crate::view::merged::{LayerTar, Merged};
 
 /// What is seen of a layer merged over its chain, with all metadata; nothing is mounted for it.
 ///

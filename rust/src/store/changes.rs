@@ -1,9 +1,9 @@
 //! What a layer changes in its chain.
 
 use super::LayerStore;
-use crate::backend::portable::merged::Merged;
 use crate::backend::{Change, ChangeKind, LayerKind};
 use crate::error::Result;
+use crate::view::merged::Merged;
 
 impl LayerStore {
     /// Tells what a layer adds, modifies and deletes, in the order of its tar. `parent` is the recorded one, or `""`.

@@ -1,15 +1,13 @@
 //! What a layer has above its chain: as a tar, as changes, file by file.
 
-use super::index::{Index, join, split};
-use super::merged::Merged;
-use super::view::View;
 use super::{INDEX, Portable, RECORD, TAR, TREE, scan};
 use crate::backend::piped::{Piped, Sender};
-use crate::backend::{Backend, Change, ChangeKind, Export, ExportedTar, LayerId, LayerKind, What};
+use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::error::{Error, Result, display_name};
-use crate::layer_tar::{EntryKind, Found, whiteout};
 use crate::nt::name::fold_wtf8;
 use crate::transport;
+use crate::view::compare::imported_change;
+use crate::view::{Index, Merged, View};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -98,96 +96,4 @@ impl Portable {
         let row = index.get(&key)?.ok_or_else(missing)?;
         Ok(Box::new(index.open_row(&row, stream)?))
     }
-}
-
-/// What a member of an imported layer does to the layers below; nothing for one that is as it was.
-pub(crate) fn imported_change(
-    index: &Index,
-    found: &Found,
-    below: &View,
-    visit: &mut dyn FnMut(Change) -> Result<()>,
-) -> Result<()> {
-    let entry = &found.entry;
-    let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
-    let change = |path: &[u8], kind, what, size| Change { path: path.to_vec(), kind, what, size };
-    if entry.kind == EntryKind::Whiteout {
-        let (folder, name) = split(path);
-        if name == whiteout::OPAQUE {
-            let Some(folder) = below.find(folder)? else { return Ok(()) };
-            for child in below.children(&folder)? {
-                visit(change(&child.path, ChangeKind::Delete, What::default(), 0))?;
-            }
-            return Ok(());
-        }
-        return match below.find(&join(folder, &name[whiteout::PREFIX.len()..]))? {
-            Some(hidden) => visit(change(&hidden.path, ChangeKind::Delete, What::default(), 0)),
-            None => Ok(()),
-        };
-    }
-    let size = if entry.kind == EntryKind::File { entry.size } else { 0 };
-    let Some(node) = below.find(path)? else {
-        return visit(change(path, ChangeKind::Add, What::default(), size));
-    };
-    let mut what = differences(found, &below.entry(&node)?);
-    let data_differs = match (entry.kind, node.kind) {
-        (EntryKind::File, EntryKind::File) if entry.size == node.size => {
-            !same_bytes(&mut index.open_found(found, None)?, &mut below.open(&node, None)?)?
-        }
-        (EntryKind::File, _) | (_, EntryKind::File) => true,
-        _ => false,
-    };
-    if data_differs {
-        what |= What::DATA;
-    }
-    // A directory that is as it was is listed for what lies in it.
-    if what.is_empty() { Ok(()) } else { visit(change(path, ChangeKind::Modify, what, size)) }
-}
-
-/// What differs between two entries, apart from data that would have to be read.
-pub(super) fn differences(new: &Found, old: &Found) -> What {
-    let (a, b) = (&new.entry, &old.entry);
-    let mut what = What::default();
-    let mut note = |differs: bool, side: What| {
-        if differs {
-            what |= side;
-        }
-    };
-    note(a.reparse_point != b.reparse_point || a.kind != b.kind, What::DATA);
-    note(a.basic_info.attributes != b.basic_info.attributes, What::ATTRIBUTES);
-    note(a.extended_attributes != b.extended_attributes, What::ATTRIBUTES);
-    note(a.security_descriptor != b.security_descriptor, What::SECURITY);
-    let times = |info: &crate::nt::basic_info::BasicInfo| {
-        (info.creation_time, info.last_access_time, info.last_write_time, info.change_time)
-    };
-    note(times(&a.basic_info) != times(&b.basic_info), What::TIMES);
-    note(a.streams != b.streams, What::STREAMS);
-    note(a.link_name != b.link_name, What::LINKS);
-    what
-}
-
-/// Whether two readers give the same bytes.
-pub(super) fn same_bytes(a: &mut dyn Read, b: &mut dyn Read) -> Result<bool> {
-    let (mut left, mut right) = (vec![0; 64 << 10], vec![0; 64 << 10]);
-    loop {
-        let (n, m) = (fill(a, &mut left)?, fill(b, &mut right)?);
-        if left[..n] != right[..m] {
-            return Ok(false);
-        }
-        if n == 0 {
-            return Ok(true);
-        }
-    }
-}
-
-fn fill(from: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match from.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(crate::error::from_io(e)),
-        }
-    }
-    Ok(filled)
 }

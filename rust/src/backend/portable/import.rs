@@ -1,7 +1,6 @@
 //! A tar that comes in: its bytes are kept once, beside an index of them.
 
 use super::growing::Growing;
-use super::index::{Draft, Index, Summary};
 use super::{INDEX, Portable, TAR};
 use crate::backend::{Backend, Imported, LayerId, LayerKind};
 use crate::digest::copy_hashed;
@@ -9,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::fs::sync_names;
 use crate::progress::Progress;
 use crate::source::ReadAt;
+use crate::view::index::{Draft, Index, Summary};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

@@ -1,11 +1,9 @@
 //! Lays out a merged view as a plain tree, and remembers what it looks like: so that a scan can tell later what was
 //! changed in it.
 
-use super::index::Data;
 use super::link_text::text_on_disk;
 use super::record::{RecordWriter, SEPARATOR, Stat, name_key};
 use super::tree::{Ahead, FILES, join, place};
-use super::view::{Node, View};
 use crate::error::{Error, Limit, Result, StoreFault, display_name, from_io};
 use crate::fs::disk::{Disk, changed, check_components, disk_path, explain, system_time};
 use crate::fs::{Kind, Metadata, Root, outlast};
@@ -13,6 +11,8 @@ use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::limits::Limits;
 use crate::nt::FileAttributes;
 use crate::nt::basic_info::BasicInfo;
+use crate::view::chain::{Node, View};
+use crate::view::index::Data;
 use std::collections::HashMap;
 use std::fs::{File, FileTimes};
 use std::io::{Read, Seek, SeekFrom, Write};

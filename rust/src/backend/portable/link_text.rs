@@ -1,10 +1,10 @@
 //! The text with which a link of a layer stands on a disk: always relative, and never out of the view.
 
-use super::view::View;
 use crate::error::Result;
 use crate::layer_tar::LayerEntry;
 use crate::nt::name::wtf8_from_utf16;
 use crate::nt::reparse::{Decoded, ReparseKind, ReparsePoint};
+use crate::view::chain::View;
 
 /// The longest text that Linux takes.
 const LONGEST: usize = 4095;

@@ -8,34 +8,29 @@
 pub(crate) mod export;
 mod growing;
 mod import;
-pub mod index;
 pub mod layout;
 mod link_text;
-pub mod merged;
 mod mount;
 mod record;
 pub mod scan;
 #[cfg(test)]
 mod testing;
 mod tree;
-pub mod view;
 
-use super::staging::{self, Staging};
 use super::{Backend, BackendOptions, Capabilities, Change, Export, Imported, LayerKind};
 use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
-use crate::fs::{Kind, Root, sync_names};
+use crate::fs::{Kind, Root, Staging, staging, sync_names};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
 use crate::transport;
-use index::Index;
+use crate::view::{Index, Merged, View};
 use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
-use view::View;
 
 const TAR: &str = "layer.tar";
 const INDEX: &str = "layer.index";
@@ -317,7 +312,7 @@ impl Backend for Portable {
         self.changes(id, chain, visit)
     }
 
-    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<merged::Merged> {
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
         self.merged(id, chain)
     }
 

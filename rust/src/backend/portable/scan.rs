@@ -20,11 +20,11 @@ mod judge;
 mod members;
 
 use super::record::Record;
-use super::view::View;
 use crate::backend::Change;
 use crate::error::Result;
 use crate::fs::disk::Disk;
 use crate::limits::Limits;
+use crate::view::chain::View;
 use candidates::Candidates;
 use judge::Judge;
 use members::Members;

@@ -1,14 +1,14 @@
 //! Layers and trees for tests.
 
-use super::index::Index;
 use super::layout::{Options, lay_out};
 use super::scan;
-use super::view::View;
 use crate::backend::Change;
 use crate::error::Result;
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, NamedStream, WriterOptions, reparse_from_link};
 use crate::limits::Limits;
 use crate::nt::{FileAttributes, FileTime};
+use crate::view::chain::View;
+use crate::view::index::Index;
 use std::fs::File;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};

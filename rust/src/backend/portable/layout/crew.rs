@@ -1,9 +1,9 @@
 //! Threads that write files while the caller walks the view, and threads that wait for the disk to have them.
 
 use super::{Options, write_file};
-use crate::backend::portable::view::{Node, View};
 use crate::error::{Error, Result};
 use crate::fs::Root;
+use crate::view::chain::{Node, View};
 use std::cell::RefCell;
 use std::fs::File;
 use std::path::Path;

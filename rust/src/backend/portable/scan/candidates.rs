@@ -26,7 +26,7 @@ pub(super) struct Candidate {
 /// What was laid out at a path.
 #[derive(Debug, Clone)]
 pub(super) struct Before {
-    /// The path for [`crate::backend::portable::view::View::find`].
+    /// The path for [`crate::view::chain::View::find`].
     pub path: Vec<u8>,
     pub stat: Stat,
     /// Whether the last component was spelled in another way.

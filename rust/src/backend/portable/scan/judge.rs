@@ -5,13 +5,13 @@ use crate::backend::portable::layout::lost;
 use crate::backend::portable::link_text::text_on_disk;
 use crate::backend::portable::record::Stat;
 use crate::backend::portable::tree::place;
-use crate::backend::portable::view::View;
 use crate::backend::{ChangeKind, What};
 use crate::error::{Error, Result, Rule};
 use crate::fs::disk::{Disk, changed};
 use crate::fs::{Kind, Metadata};
 use crate::layer::pack::FileData;
 use crate::layer_tar::EntryKind;
+use crate::view::chain::View;
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, Read};
 

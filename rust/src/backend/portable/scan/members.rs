@@ -5,7 +5,6 @@ use super::inherit::inherited;
 use super::judge::{Body, CHUNK, Edit};
 use crate::backend::portable::record::{Moment, Stat};
 use crate::backend::portable::tree::place;
-use crate::backend::portable::view::{Node, View};
 use crate::error::{Error, Result};
 use crate::fs::Metadata;
 use crate::fs::disk::{Disk, disk_path};
@@ -17,6 +16,7 @@ use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::security::SecurityDescriptor;
 use crate::nt::{FileAttributes, FileTime};
+use crate::view::chain::{Node, View};
 use std::io::{BufRead, BufReader, BufWriter, Write};
 
 /// Begins the names of extended attributes that NTFS drops when the data of a file changes: they vouch for it.

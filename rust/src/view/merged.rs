@@ -1,7 +1,7 @@
 //! A view with the means to read its data anywhere.
 
+use super::chain::{Node, View};
 use super::index::Index;
-use super::view::{Node, View};
 use crate::compress::{Compression, Reader};
 use crate::digest::copy_hashed;
 use crate::error::{Error, Result};

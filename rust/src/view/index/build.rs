@@ -1,6 +1,6 @@
 //! An index from the headers of a tar, in one pass.
 
-use super::{APPLICATION, HIDES, OPAQUE, Row, Summary, TOP, VERSION, What, integer, row, split, trimmed};
+use super::{APPLICATION, HIDES, Holds, OPAQUE, Row, Summary, TOP, VERSION, integer, row, split, trimmed};
 use crate::error::{Error, Limit, Result, Rule, display_name};
 use crate::layer_tar::{EntryKind, Found, LayerReader, whiteout};
 use crate::limits::Limits;
@@ -99,7 +99,7 @@ struct Level {
     /// Where its name ends in [`Builder::way`].
     end: usize,
     number: u64,
-    what: What,
+    what: Holds,
 }
 
 struct Builder<'a> {
@@ -146,8 +146,8 @@ impl<'a> Builder<'a> {
 
     /// Notes an entry.
     fn entry(&mut self, folder: &[u8], name: &[u8], found: &Found) -> Result<()> {
-        let within = self.folder(folder, What::Entry(EntryKind::Directory))?;
-        let mut row = new_row(name, What::Entry(found.entry.kind))?;
+        let within = self.folder(folder, Holds::Entry(EntryKind::Directory))?;
+        let mut row = new_row(name, Holds::Entry(found.entry.kind))?;
         if within == TOP && !(is_root(&row.key) && row.what.is_folder()) {
             return Err(Error::refused(Rule::RootUnknown, ""));
         }
@@ -160,12 +160,12 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let before = self.look(within, &row.key)?;
-        if before.what == What::Nothing || row.what.is_folder() && before.what.is_folder() {
+        if before.what == Holds::Nothing || row.what.is_folder() && before.what.is_folder() {
             (row.hides, row.opaque) = (before.hides, before.opaque);
             if before.what.is_folder() {
                 row.folder = before.folder;
             }
-            if before.what == What::Entry(EntryKind::Directory) {
+            if before.what == Holds::Entry(EntryKind::Directory) {
                 row.name = before.name;
             }
             return self.replace(within, &mut row);
@@ -183,8 +183,8 @@ impl<'a> Builder<'a> {
         if matches!(name, b"." | b"..") {
             return Err(Error::refused(Rule::NameEscapes, "it deletes no name of its own"));
         }
-        let within = self.folder(folder, What::Passage)?;
-        let mut row = new_row(name, if how == OPAQUE { What::Passage } else { What::Nothing })?;
+        let within = self.folder(folder, Holds::Passage)?;
+        let mut row = new_row(name, if how == OPAQUE { Holds::Passage } else { Holds::Nothing })?;
         if within == TOP && !is_root(&row.key) {
             return Err(Error::refused(Rule::RootUnknown, ""));
         }
@@ -193,10 +193,10 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let mut before = self.look(within, &row.key)?;
-        if how == OPAQUE && matches!(before.what, What::Entry(kind) if kind != EntryKind::Directory) {
+        if how == OPAQUE && matches!(before.what, Holds::Entry(kind) if kind != EntryKind::Directory) {
             return Err(self.no_directory(&before));
         }
-        if before.what == What::Nothing {
+        if before.what == Holds::Nothing {
             before.what = row.what;
         }
         before.hides |= row.hides;
@@ -205,13 +205,13 @@ impl<'a> Builder<'a> {
     }
 
     /// The number of a folder; makes sure that it has a row, and those above it.
-    fn folder(&mut self, path: &[u8], what: What) -> Result<u64> {
+    fn folder(&mut self, path: &[u8], what: Holds) -> Result<u64> {
         let mut known = 0;
         while let Some(level) = self.levels.get(known)
             && path.len() >= level.end
             && path[..level.end] == self.way[..level.end]
             && matches!(path.get(level.end), None | Some(b'/'))
-            && (level.what == what || what == What::Passage)
+            && (level.what == what || what == Holds::Passage)
         {
             known += 1;
         }
@@ -230,7 +230,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The number of one folder in another, and what it is by now.
-    fn level(&mut self, within: u64, name: &[u8], what: What) -> Result<(u64, What)> {
+    fn level(&mut self, within: u64, name: &[u8], what: Holds) -> Result<(u64, Holds)> {
         if name.starts_with(whiteout::PREFIX) {
             return Err(Error::refused(Rule::WhiteoutName, format!("\"{}\"", display_name(name))));
         }
@@ -243,8 +243,8 @@ impl<'a> Builder<'a> {
         }
         let mut before = self.look(within, &row.key)?;
         match before.what {
-            What::Entry(EntryKind::Directory) => {}
-            What::Entry(_) => return Err(self.no_directory(&before)),
+            Holds::Entry(EntryKind::Directory) => {}
+            Holds::Entry(_) => return Err(self.no_directory(&before)),
             _ if before.what == what => {}
             _ => {
                 (before.what, before.name) = (what, row.name);
@@ -255,7 +255,7 @@ impl<'a> Builder<'a> {
     }
 
     fn no_directory(&self, before: &Row) -> Error {
-        let is_link = matches!(before.what, What::Entry(EntryKind::Symlink | EntryKind::Junction));
+        let is_link = matches!(before.what, Holds::Entry(EntryKind::Symlink | EntryKind::Junction));
         let rule = if is_link { Rule::LinkEscapes } else { Rule::DuplicateName };
         Error::refused(rule, format!("\"{}\" came before, and is no directory", display_name(&before.name)))
     }
@@ -305,7 +305,7 @@ fn put(statement: &mut Statement<'_>, within: u64, row: &Row) -> rusqlite::Resul
     ])
 }
 
-fn new_row(name: &[u8], what: What) -> Result<Row> {
+fn new_row(name: &[u8], what: Holds) -> Result<Row> {
     Ok(Row {
         key: fold(name)?,
         name: name.to_vec(),

@@ -1,7 +1,7 @@
 //! Folders for what is on its way into a home, or out of it.
 
+use super::{Root, sync_names};
 use crate::error::{Error, Result};
-use crate::fs::{Root, sync_names};
 use std::path::{Path, PathBuf};
 
 /// Passes over the failure to delete what somebody has open, which Windows does not delete: a view, of whichever process,
@@ -46,7 +46,7 @@ impl Staging {
         if fsync {
             sync_names(self.path())?;
         }
-        crate::fs::make_accessible(self.path())?;
+        super::make_accessible(self.path())?;
         home.rename_new(&self.relative(home)?, Path::new(name))?;
         // Its old name is gone: nothing to remove any more.
         let _ = self.0.take().map(tempfile::TempDir::keep);
@@ -63,6 +63,6 @@ impl Staging {
     pub fn remove(mut self) -> Result<()> {
         let Some(folder) = self.0.take() else { return Ok(()) };
         let path = folder.keep();
-        crate::fs::remove_tree(&path)
+        super::remove_tree(&path)
     }
 }

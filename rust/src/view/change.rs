@@ -42,7 +42,7 @@ impl ChangeKind {
 /// A set of the sides that a file has.
 ///
 /// ```
-/// use winlayers::backend::What;
+/// use winlayers::view::What;
 /// let what = What::DATA | What::TIMES;
 /// assert_eq!(what.words().collect::<Vec<_>>(), ["data", "times"]);
 /// ```

@@ -1,6 +1,6 @@
 //! Layers seen as one: what a container would see, the nearest layer on top.
 
-use super::index::{Data, Index, Row, TOP, What, split};
+use super::index::{Data, Holds, Index, Row, TOP, split};
 use crate::error::{Error, Format, Result, Rule, display_name};
 use crate::layer_tar::{EntryKind, Found};
 use crate::nt::name::fold_wtf8;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// metadata of the nearest layer that lists it.
 ///
 /// ```
-/// use winlayers::backend::portable::view::View;
+/// use winlayers::view::View;
 /// let view = View::new(Vec::new());
 /// assert!(view.find(b"Files/Windows")?.is_none());
 /// # Ok::<(), winlayers::error::Error>(())
@@ -254,23 +254,23 @@ impl Merge {
         if self.closed {
             return;
         }
-        let is_directory = row.what == What::Entry(EntryKind::Directory);
-        if !self.opaque && (is_directory || row.what == What::Passage) {
+        let is_directory = row.what == Holds::Entry(EntryKind::Directory);
+        if !self.opaque && (is_directory || row.what == Holds::Passage) {
             self.within.push((layer, row.folder));
         }
         // A layer that hides what is in a directory, and does not list the directory, leaves its name and metadata.
         self.closed = row.hides || row.opaque && row.place.is_some();
         self.opaque |= row.opaque;
         match row.what {
-            What::Nothing | What::Passage => {}
-            What::Entry(EntryKind::Directory) => {
+            Holds::Nothing | Holds::Passage => {}
+            Holds::Entry(EntryKind::Directory) => {
                 self.name.clone_from(&row.name);
                 match &self.top {
                     Some((_, top)) if top.place.is_some() || row.place.is_none() => {}
                     _ => self.top = Some((layer, row)),
                 }
             }
-            What::Entry(_) => {
+            Holds::Entry(_) => {
                 self.closed = true;
                 if self.top.is_none() {
                     self.name.clone_from(&row.name);
@@ -283,7 +283,7 @@ impl Merge {
     /// What is to be seen of it, in a folder of this path.
     fn node(self, folder: Vec<u8>, folder_key: Vec<u8>) -> Option<Node> {
         let (layer, row) = self.top?;
-        let What::Entry(kind) = row.what else { return None };
+        let Holds::Entry(kind) = row.what else { return None };
         let within = if kind == EntryKind::Directory { self.within } else { Vec::new() };
         let (path, key) = (below(folder, &self.name), below(folder_key, &row.key));
         Some(Node { path, key, kind, size: row.size, layer, row, within })
@@ -299,5 +299,5 @@ fn below(mut folder: Vec<u8>, name: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-#[path = "view_tests.rs"]
+#[path = "chain_tests.rs"]
 mod tests;

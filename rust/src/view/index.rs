@@ -10,10 +10,8 @@ mod tests;
 
 pub use build::Draft;
 
-use crate::backend::Imported;
-use crate::backend::staging::Staging;
 use crate::error::{Error, Result, StoreFault, display_name};
-use crate::fs::open_file;
+use crate::fs::{Staging, open_file};
 use crate::layer_tar::{DataPlace, EntryKind, Found, LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
@@ -43,6 +41,19 @@ pub struct Summary {
     pub data: u64,
 }
 
+/// Holds was imported.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Imported {
+    /// `sha256:` and the digest of the uncompressed tar, its end included.
+    pub diff_id: String,
+    /// Bytes of the uncompressed tar.
+    pub size: u64,
+    /// Entries, named streams not counted.
+    pub entries: u64,
+    /// Bytes of file data, which [`crate::store::LayerStore::apply_diff`] returns.
+    pub data: u64,
+}
+
 /// What a layer has of one name in a folder.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -50,8 +61,8 @@ pub struct Row {
     pub key: Vec<u8>,
     /// The name as the tar has it; of a directory, as the tar has it first.
     pub name: Vec<u8>,
-    /// What it has there.
-    pub what: What,
+    /// Holds it has there.
+    pub what: Holds,
     /// The number of the directory, for [`Index::children`]; [`TOP`] for what is none.
     pub folder: u64,
     /// Where its member begins in the tar; `None` for a directory that is only there for what lies in it.
@@ -70,7 +81,7 @@ pub struct Row {
 
 /// What a layer has of a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum What {
+pub enum Holds {
     /// Nothing of its own: a whiteout.
     Nothing,
     /// Whiteouts below it, and nothing else: no directory, unless a lower layer has one.
@@ -79,26 +90,26 @@ pub enum What {
     Entry(EntryKind),
 }
 
-const KINDS: [(What, i64); 8] = [
-    (What::Nothing, 0),
-    (What::Passage, 1),
-    (What::Entry(EntryKind::File), 2),
-    (What::Entry(EntryKind::Directory), 3),
-    (What::Entry(EntryKind::Symlink), 4),
-    (What::Entry(EntryKind::Junction), 5),
-    (What::Entry(EntryKind::Reparse), 6),
-    (What::Entry(EntryKind::HardLink), 7),
+const KINDS: [(Holds, i64); 8] = [
+    (Holds::Nothing, 0),
+    (Holds::Passage, 1),
+    (Holds::Entry(EntryKind::File), 2),
+    (Holds::Entry(EntryKind::Directory), 3),
+    (Holds::Entry(EntryKind::Symlink), 4),
+    (Holds::Entry(EntryKind::Junction), 5),
+    (Holds::Entry(EntryKind::Reparse), 6),
+    (Holds::Entry(EntryKind::HardLink), 7),
 ];
 const HIDES: i64 = 1;
 const OPAQUE: i64 = 2;
 
-impl What {
+impl Holds {
     fn number(self) -> i64 {
         KINDS.iter().find(|(what, _)| *what == self).map_or(0, |(_, number)| *number)
     }
 
     fn is_folder(self) -> bool {
-        matches!(self, What::Passage | What::Entry(EntryKind::Directory))
+        matches!(self, Holds::Passage | Holds::Entry(EntryKind::Directory))
     }
 }
 
@@ -106,7 +117,7 @@ impl What {
 ///
 /// ```
 /// use std::{fs::File, sync::Arc};
-/// use winlayers::backend::portable::index::Index;
+/// use winlayers::view::Index;
 /// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
 ///
 /// let folder = tempfile::tempdir().unwrap();
@@ -205,13 +216,13 @@ impl Index {
         Index { _folder: cfg!(windows).then_some(folder), ..self }
     }
 
-    /// What the import told.
+    /// Holds the import told.
     #[must_use]
     pub fn imported(&self) -> Imported {
         self.imported.clone()
     }
 
-    /// What the layer has at a folded path.
+    /// Holds the layer has at a folded path.
     ///
     /// # Errors
     /// [`StoreFault::Damaged`], [`Error::Io`].
@@ -228,7 +239,7 @@ impl Index {
         Ok(None)
     }
 
-    /// What the layer has of one folded name in a folder.
+    /// Holds the layer has of one folded name in a folder.
     ///
     /// # Errors
     /// As [`Index::get`].
@@ -240,7 +251,7 @@ impl Index {
         })
     }
 
-    /// What the layer has in a folder, in the order of the folded names.
+    /// Holds the layer has in a folder, in the order of the folded names.
     ///
     /// # Errors
     /// As [`Index::get`].
@@ -284,7 +295,7 @@ impl Index {
         let mut reader = LayerReader::starting_in(source, place, globals, Policy::default(), &self.limits)?;
         let is_it = |found: &Found| {
             let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
-            What::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
+            Holds::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
         };
         match next(&mut reader)? {
             Some(found) if is_it(&found) => Ok(found),
@@ -456,13 +467,13 @@ fn trimmed(name: &[u8]) -> &[u8] {
 }
 
 /// A path as its folder and its last component.
-pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match path.iter().rposition(|byte| *byte == b'/') {
         Some(at) => (&path[..at], &path[at + 1..]),
         None => (&[], path),
     }
 }
 
-pub(super) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
+pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
     if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
 }

@@ -105,13 +105,13 @@ fn other_roots_and_names_are_refused() {
 fn whiteouts_stand_beside_entries_in_any_order() {
     for members in [["f:Files/.wh.a", "f:Files/a"], ["f:Files/a", "f:Files/.wh.A"]] {
         let row = index(&members).get(b"FILES/A").unwrap().unwrap();
-        assert_eq!((row.what, row.hides, row.name), (What::Entry(EntryKind::File), true, b"a".to_vec()));
+        assert_eq!((row.what, row.hides, row.name), (Holds::Entry(EntryKind::File), true, b"a".to_vec()));
     }
     let index = index(&["f:Files/d/.wh..wh..opq", "f:Files/.wh.d", "d:Files/D", "f:Files/x/.wh.y"]);
     let row = index.get(b"FILES/D").unwrap().unwrap();
-    assert!(row.hides && row.opaque && row.what == What::Entry(EntryKind::Directory) && row.name == b"D");
-    assert_eq!(index.get(b"FILES/X").unwrap().unwrap().what, What::Passage);
-    assert_eq!(index.get(b"FILES/X/Y").unwrap().unwrap().what, What::Nothing);
+    assert!(row.hides && row.opaque && row.what == Holds::Entry(EntryKind::Directory) && row.name == b"D");
+    assert_eq!(index.get(b"FILES/X").unwrap().unwrap().what, Holds::Passage);
+    assert_eq!(index.get(b"FILES/X/Y").unwrap().unwrap().what, Holds::Nothing);
 }
 
 #[test]
@@ -211,7 +211,7 @@ fn read_all(index: &Index) -> Result<usize> {
     let (mut todo, mut read) = (index.children(TOP)?, 0);
     while let Some(row) = todo.pop() {
         read += 1;
-        if let What::Entry(_) = row.what {
+        if let Holds::Entry(_) = row.what {
             index.entry(&row)?;
         }
         if row.what.is_folder() {
