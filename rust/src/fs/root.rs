@@ -37,7 +37,7 @@ pub struct Root {
     /// The parent that was used last, after those of its own parents that are kept open: an archive and a walk stay in a
     /// folder for a while, and go on near it.
     last_parents: Open,
-    /// The same of the files that were given second names: those lie far from their new names.
+    /// As `last_parents`, for the sources of hard links, which lie far from their new names.
     last_sources: Open,
 }
 

@@ -20,7 +20,7 @@ use std::collections::HashSet;
 
 /// What a layer may hold at its top.
 const ROOTS: [&[u8]; 3] = [b"FILES", b"HIVES", b"UTILITYVM"];
-/// Unknown roots that are told apart; of more, every entry is told.
+/// How many unknown roots are reported once each; beyond that, every entry below an unknown root is reported.
 const UNKNOWN_ROOTS: usize = 1_000;
 
 /// Collects the problems of a layer, an entry at a time.

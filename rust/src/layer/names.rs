@@ -62,7 +62,7 @@ type Shard = HashMap<[u8; 7], [u8; 2], BuildHasherDefault<KeyIsHash>>;
 
 /// The names of a layer.
 ///
-/// It is cut into parts that grow one at a time, so that growing needs little more memory than is there.
+/// Sharded, so that a rehash doubles one shard of the table, not the whole.
 pub(super) struct Names {
     shards: Vec<Shard>,
     keys: RandomState,

@@ -54,8 +54,8 @@ pub struct PackOptions {
 /// content of `Files`. Where [`super::extract`] left a sidecar beside it, everything that has not changed since comes
 /// back as it was.
 ///
-/// The bytes depend on names, contents, link targets and times of last write alone. `docs/decisions/pack.md` tells what
-/// becomes of them.
+/// The bytes depend on names, contents, link targets and times of last write alone, in the way that
+/// `docs/decisions/006-pack-and-extract.md` describes.
 ///
 /// ```
 /// use winlayers::layer::{PackOptions, pack};

@@ -40,7 +40,7 @@ pub struct WriterOptions {
 /// What an entry says beyond its streams, where it comes from one.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Hints<'a> {
-    /// Whether it is a directory, where that is not for its attributes to say.
+    /// Overrides the DIRECTORY attribute when set.
     pub directory: Option<bool>,
     /// The link name to write, where it stands for the same reparse buffer as the one made of that buffer.
     pub link: Option<&'a [u8]>,
@@ -113,8 +113,8 @@ impl<W: Write> LayerWriter<W> {
         self.add_streams(entry, entry.kind == EntryKind::Directory, data, EntryStreams::new)
     }
 
-    /// As [`LayerWriter::add`], with the entry's streams in their recorded order; `directory` tells whether the mode of
-    /// the member says so, which that of a file may.
+    /// As [`LayerWriter::add`], with the entry's streams in their recorded order. `directory` sets the directory bit in
+    /// the mode of the member, even for a file.
     ///
     /// # Errors
     /// As [`LayerWriter::add`].

@@ -92,8 +92,8 @@ pub struct LayerEntry {
     pub object_id: Option<Vec<u8>>,
     /// Named streams in order; `None` while a forward-only reader has not reached them.
     pub streams: Option<Vec<NamedStream>>,
-    /// The streams of the file in their recorded order, where it is not the usual one; of a forward-only reader, which
-    /// cannot know that yet, where the tar has one.
+    /// The streams of the file in their recorded order, if it differs from the usual one. A forward-only reader cannot
+    /// compare the two yet and keeps any order that the tar records.
     pub recorded: Option<Vec<PlannedStream>>,
 }
 

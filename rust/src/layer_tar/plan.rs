@@ -150,7 +150,7 @@ pub(super) fn to_text(plan: &[PlannedStream], entry: &LayerEntry, ea_data: Optio
     text
 }
 
-/// Reads a plan back; `streams` are the named streams found so far, whose names it needs.
+/// The text of a `WINLAYERS.streams` record, to be read back into a plan.
 pub(super) struct PlanText<'a> {
     pub text: &'a str,
     pub limits: &'a Limits,

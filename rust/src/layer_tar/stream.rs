@@ -202,7 +202,8 @@ impl BackupStream {
         Ok(done)
     }
 
-    /// Whether a forward-only source must be spooled before the first read.
+    /// Spools the data of a forward-only source if the stream takes it in another order than the tar has it. Must be
+    /// called before the first read.
     pub fn spool(&self, data: &mut ForwardData<'_>) -> Result<()> {
         if !self.in_tar_order && data.state.spooled.is_none() {
             data.state.spooled = Some(data.spool_all()?);

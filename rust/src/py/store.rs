@@ -58,8 +58,8 @@ fn _after_fork() {
 /// `home` is made where it is missing; what a killed process left there is finished or undone. `driver` is
 /// "windowsfilter" or "windowsdiff". `backend` is "portable", which works everywhere, or "hcs", the Host Compute Service,
 /// which only Windows has; None is what the environment variable WINLAYERS_BACKEND says, or else the system's own, which
-/// on Windows is "hcs". `options` is a `StoreOptions`, or a mapping with its fields. Ids compare without case. A parent of "" is none, or the recorded one
-/// of a layer that is there.
+/// on Windows is "hcs". `options` is a `StoreOptions`, or a mapping with its fields. Ids compare without case. A parent
+/// of "" means none, or the recorded one of a layer that exists.
 ///
 /// Threads and processes may share a store; after a fork a child opens it for itself. A home that cannot be written
 /// opens for reading. docs/store.md says what lies in a home.

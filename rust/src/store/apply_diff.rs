@@ -28,7 +28,7 @@ impl LayerStore {
         self.fill(id, parent, source, progress, self.0.options.format, |_| Ok(()))
     }
 
-    /// As [`LayerStore::apply_diff`]; a new layer counts when `check` has nothing against it.
+    /// As [`LayerStore::apply_diff`]; the new layer is kept only if `check` accepts it.
     pub(super) fn fill(
         &self,
         id: &str,

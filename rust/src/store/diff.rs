@@ -64,7 +64,7 @@ impl LayerStore {
         if live && held.is_ok() {
             return Ok(DiffStream { tar: Some(tar), store: self.clone(), id, hold: Some(hold), losses });
         }
-        // All is in hand: the layer can be as it was already.
+        // The export needs the layer no longer: restore its state now.
         let hold = held.is_ok().then_some(hold);
         let stream = DiffStream { tar: Some(tar), store: self.clone(), id, hold, losses };
         let undone = self.0.undo_exportable(&stream.id, &chain, undo);

@@ -153,7 +153,7 @@ impl LayerStore {
         let mounted = layers.iter().filter(|layer| layer.mounted > 0).count();
         let capabilities = self.0.backend.capabilities();
         let lines = [
-            // What the reference says, and no more than that.
+            // Docker's driver reports exactly this line.
             ("Windows", String::new()),
             ("Backend", self.0.backend.name().to_owned()),
             ("Sandbox size", if capabilities.sandbox_size { "yes" } else { "no" }.to_owned()),
@@ -236,7 +236,7 @@ impl Inner {
         if let Some((_, name)) = self.owner.get() {
             return Ok(name);
         }
-        // Whoever sweeps would take a file for a dead one's that is there and not locked yet.
+        // Without the work lock, a sweep could delete the new file before it is locked.
         let _work = self.work()?;
         let made = fs::new_lock(&self.home.path().join(HOLDERS))?;
         // Another thread may have been first: its file stays, and this one's goes with its lock at the next sweep.

@@ -119,7 +119,7 @@ impl View {
         Ok(None)
     }
 
-    /// `Files`, `Hives` and `UtilityVM`, as far as there are such.
+    /// The roots that exist, of `Files`, `Hives` and `UtilityVM`.
     ///
     /// # Errors
     /// What reading the indexes gives.

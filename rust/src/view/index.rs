@@ -41,7 +41,7 @@ pub struct Summary {
     pub data: u64,
 }
 
-/// Holds was imported.
+/// What was imported.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Imported {
     /// `sha256:` and the digest of the uncompressed tar, its end included.
@@ -61,7 +61,7 @@ pub struct Row {
     pub key: Vec<u8>,
     /// The name as the tar has it; of a directory, as the tar has it first.
     pub name: Vec<u8>,
-    /// Holds it has there.
+    /// What it has there.
     pub what: Holds,
     /// The number of the directory, for [`Index::children`]; [`TOP`] for what is none.
     pub folder: u64,
@@ -140,7 +140,7 @@ pub struct Index {
     imported: Imported,
     globals: Vec<u8>,
     limits: Limits,
-    /// Where it lies, when it is for the moment. Windows deletes no file that is open: it goes last.
+    /// The folder of a temporary index. Windows deletes no open file, so this field is dropped last.
     _folder: Option<Staging>,
 }
 
@@ -210,19 +210,18 @@ impl Index {
         Ok(Index { connection, path, tar, imported, globals, limits: limits.clone(), _folder: None })
     }
 
-    /// An index that is for the moment: the folder that it lies in goes with it, or at once where a file can be deleted
-    /// that is open.
+    /// Makes the index temporary: its folder is deleted with it, or at once where the system can delete an open file.
     pub(crate) fn for_the_moment(self, folder: Staging) -> Self {
         Index { _folder: cfg!(windows).then_some(folder), ..self }
     }
 
-    /// Holds the import told.
+    /// What the import reported.
     #[must_use]
     pub fn imported(&self) -> Imported {
         self.imported.clone()
     }
 
-    /// Holds the layer has at a folded path.
+    /// What the layer has at a folded path.
     ///
     /// # Errors
     /// [`StoreFault::Damaged`], [`Error::Io`].
@@ -239,7 +238,7 @@ impl Index {
         Ok(None)
     }
 
-    /// Holds the layer has of one folded name in a folder.
+    /// What the layer has of one folded name in a directory.
     ///
     /// # Errors
     /// As [`Index::get`].
@@ -251,7 +250,7 @@ impl Index {
         })
     }
 
-    /// Holds the layer has in a folder, in the order of the folded names.
+    /// What the layer has in a directory, in the order of the folded names.
     ///
     /// # Errors
     /// As [`Index::get`].

@@ -66,7 +66,7 @@ impl Portable {
         match self.layer_kind(id)? {
             LayerKind::Imported | LayerKind::Folder => layers.insert(0, self.index(id)?.expect("it has content")),
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
-                // A layer for the moment: what was changed, as it is now.
+                // A temporary layer of the changes as they are now.
                 let staging = self.scratch()?;
                 let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
                 let (tree, record, below) = (self.path(id, TREE), self.path(id, RECORD), View::new(layers.clone()));

@@ -31,10 +31,10 @@ use members::Members;
 use std::io::Write;
 use std::path::Path;
 
-/// Tells what was changed in a tree that was laid out, in the order of names as NTFS compares them, a directory before
-/// what is in it. What lies below a directory that is gone is not told.
+/// Reports what was changed in a tree that was laid out, in the order of names as NTFS compares them, a directory before
+/// what is in it. What lay below a deleted directory is not reported.
 ///
-/// A directory in which names came or went has another time of last write, and is told of therefore.
+/// Adding or removing a name changes the time of last write of its directory, so the directory is reported too.
 ///
 /// # Errors
 /// [`Error::Refused`](crate::error::Error) with the member: for what no layer can hold (devices, names, two that differ

@@ -199,7 +199,7 @@ impl Service {
         self.call("LayerExists", Some(layer), &[], call)
     }
 
-    /// Makes a base layer whose files are there one that containers start from.
+    /// Prepares an already filled base layer so that containers can boot from it.
     pub fn process_base_image(&self, layer: &Place) -> Result<()> {
         let (function, path) = (sys::PROCESS_BASE_IMAGE.get()?, wide(layer.path()));
         // SAFETY: as in `create_layer`.
