@@ -103,10 +103,7 @@ class Demo:
                     full,
                     basic_info=info(attributes.ARCHIVE),
                     security_descriptor=file_sd,
-                    # The kernel caches whether an image is signed in an attribute such as this one.
-                    extended_attributes=[wl.ExtendedAttribute("$KERNEL.PURGE.DEMO", b"\x01\x00")]
-                    if number == 0
-                    else [],
+                    extended_attributes=[ATTRIBUTE] if number == 0 else [],
                     size=path.stat().st_size,
                     streams=[wl.Stream("Zone.Identifier", len(ZONE))] if number == 0 else [],
                 )

@@ -40,10 +40,4 @@ impl Collector {
     pub fn ranges(&self) -> &[SparseRange] {
         &self.ranges
     }
-
-    /// Whether a closing block without data came.
-    #[must_use]
-    pub fn is_closed(&self) -> bool {
-        self.closed
-    }
 }

@@ -14,13 +14,6 @@ impl From<Error> for PyErr {
     }
 }
 
-/// Carries an exception that a Python file object raised through code that knows [`io::Error`] only. When the
-/// [`Error::Io`] around it gets back to Python, that very exception is raised.
-#[allow(dead_code)]
-pub(crate) fn io_from_python(exception: PyErr) -> io::Error {
-    io::Error::from(exception)
-}
-
 fn to_python(py: Python<'_>, error: Error) -> PyResult<PyErr> {
     let hint = hint(&error);
     let message = error.to_string();

@@ -103,21 +103,6 @@ impl Folder {
         self.create(name, attributes, security, nt::FILE_DIRECTORY_FILE)
     }
 
-    /// Opens a named stream of a file for reading; the name is without colon and without `:$DATA`.
-    ///
-    /// # Errors
-    /// [`Rule::NameColon`] for what is no name of a stream; else as [`Folder::open_read`].
-    pub fn open_stream(&self, name: &[u8], stream: &[u8]) -> Result<Object> {
-        check_component(stream)?;
-        let object = self.open_existing(name, FILE_READ_ATTRIBUTES | SYNCHRONIZE, SHARE_ALL)?;
-        let at = At {
-            parent: &object,
-            component: [b":", stream].concat(),
-            path: self.full_path(&[name, stream].join(&b':')),
-        };
-        at.open(FILE_GENERIC_READ, SHARE_ALL, nt::FILE_NON_DIRECTORY_FILE)
-    }
-
     /// Gives a file of a folder, this one or another of the same volume, a name in this one.
     ///
     /// # Errors
