@@ -4,6 +4,7 @@
 //! fails. [`portable`] keeps layers in plain files on any system, `windows` hands them to HCS.
 
 mod id;
+mod open;
 mod options;
 mod piped;
 pub mod portable;
@@ -21,7 +22,8 @@ use std::path::PathBuf;
 use crate::view::Merged;
 pub use crate::view::{Change, ChangeKind, Imported, What};
 pub use id::LayerId;
-pub use options::{BackendKind, BackendOptions, Flavour, HcsApi, check_available, open};
+pub use open::{check_available, open};
+pub use options::{BackendKind, BackendOptions, Flavour, HcsApi};
 
 /// What a layer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -1,12 +1,6 @@
 //! Which backend a store has, and what a backend can be told.
 
-use super::Backend;
-#[cfg(not(windows))]
-use crate::error::Error;
-use crate::error::Result;
 use crate::limits::Limits;
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What keeps the layers of a store.
@@ -32,13 +26,6 @@ impl BackendKind {
     #[must_use]
     pub fn from_name(name: &str) -> Option<Self> {
         [BackendKind::Portable, BackendKind::Hcs].into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-impl Default for BackendKind {
-    /// The system's own.
-    fn default() -> Self {
-        if cfg!(windows) { BackendKind::Hcs } else { BackendKind::Portable }
     }
 }
 
@@ -90,7 +77,7 @@ pub struct BackendOptions {
     pub fsync: bool,
     /// Bounds on what is imported.
     pub limits: Limits,
-    /// What [`Backend::shared_base_images`] returns on a host without HCS, as JSON.
+    /// What [`Backend::shared_base_images`](super::Backend::shared_base_images) returns on a host without HCS, as JSON.
     pub base_images: Option<String>,
     /// The flavour of layers that HCS makes.
     pub flavour: Flavour,
@@ -98,35 +85,4 @@ pub struct BackendOptions {
     pub hcs_timeout: Option<Duration>,
     /// Which functions of HCS are called.
     pub hcs_api: HcsApi,
-}
-
-/// Whether this system has a backend.
-///
-/// # Errors
-/// [`Error::Unsupported`], which says what is missing.
-pub fn check_available(kind: BackendKind) -> Result<()> {
-    match kind {
-        BackendKind::Portable => Ok(()),
-        #[cfg(windows)]
-        BackendKind::Hcs => super::windows::Hcs::is_there(),
-        #[cfg(not(windows))]
-        BackendKind::Hcs => Err(Error::Unsupported {
-            operation: "backend \"hcs\"".into(),
-            reason: "only Windows has the Host Compute Service; backend=\"portable\" works on every system".into(),
-        }),
-    }
-}
-
-/// Opens a backend on a home, which exists.
-///
-/// # Errors
-/// As [`check_available`]; [`Error::Store`] and [`Error::Io`] where the home cannot hold its layers.
-pub fn open(kind: BackendKind, home: &Path, options: &BackendOptions) -> Result<Arc<dyn Backend>> {
-    match kind {
-        BackendKind::Portable => Ok(Arc::new(super::portable::Portable::open(home, options)?)),
-        #[cfg(windows)]
-        BackendKind::Hcs => Ok(Arc::new(super::windows::Hcs::open(home, options)?)),
-        #[cfg(not(windows))]
-        BackendKind::Hcs => Err(check_available(kind).expect_err("only Windows has it")),
-    }
 }
