@@ -1,10 +1,8 @@
 //! The two checksums of layers: SHA-256 for diff IDs and contents, CRC-64 for tar-split.
 
-mod hashing;
+pub(crate) mod hashing;
 mod verified;
 
-#[cfg(windows)]
-pub(crate) use hashing::Hasher;
 pub(crate) use hashing::{HashedSink, Tee, copy_hashed, digest, front_to_back};
 pub(crate) use verified::{Expected, Verified};
 

@@ -7,20 +7,16 @@
 //!
 //! The folder is described in `docs/formats/transport.md`, with what it cannot hold.
 
-mod convert;
-mod names;
+pub(crate) mod convert;
+pub(crate) mod names;
 mod plain;
 mod reader;
 mod tombstones;
 pub mod wcidirs;
 mod writer;
 
-#[cfg(windows)]
-pub(crate) use convert::{EntryStream, whiteout_target};
 pub use convert::{from_layer_tar, to_layer_tar};
 pub(crate) use names::{CHAIN, OTHER_IDS, is_of_driver};
-#[cfg(windows)]
-pub(crate) use names::{Directory, ROOTS, Taken, Tree, check_component, check_name};
 pub use plain::{from_plain_tar, to_plain_tar};
 pub(crate) use plain::{from_plain_tar_below, to_plain_tar_below};
 pub use reader::{Content, TransportEntry, TransportReader};

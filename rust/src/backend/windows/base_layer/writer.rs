@@ -10,7 +10,7 @@ use crate::layer_tar::whiteout::base_name;
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::{Capped, Loss, Losses};
-use crate::transport::{Directory, ROOTS, Taken, Tree, check_name};
+use crate::transport::names::{Directory, ROOTS, Taken, Tree, check_name};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;

@@ -13,7 +13,7 @@ use super::handle::{FileId, Info, Object, settable};
 use crate::error::{Error, Result, Rule};
 use crate::nt::name::wtf8_from_utf16;
 use crate::nt::{BasicInfo, FileAttributes};
-use crate::transport::check_component;
+use crate::transport::names::check_component;
 use std::io;
 use std::os::windows::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
