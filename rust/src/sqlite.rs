@@ -3,7 +3,7 @@
 use crate::error::{Error, StoreFault};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};
-use std::path::Path;
+use std::path::{Path, is_separator};
 
 /// Values of a row, of a database that may be damaged.
 pub(crate) trait Values {
@@ -28,8 +28,8 @@ pub(crate) fn escaped(path: &Path) -> String {
     let mut out = String::new();
     for &byte in path.as_os_str().as_encoded_bytes() {
         match byte {
-            b'\\' if cfg!(windows) => out.push('/'),
-            b'/' | b'.' | b'-' | b'_' | b':' => out.push(char::from(byte)),
+            _ if is_separator(char::from(byte)) => out.push('/'),
+            b'.' | b'-' | b'_' | b':' => out.push(char::from(byte)),
             _ if byte.is_ascii_alphanumeric() => out.push(char::from(byte)),
             _ => out.push_str(&format!("%{byte:02x}")),
         }

@@ -32,6 +32,12 @@ use crate::error::{Error, Result};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
+/// Whether symlinks of a layer are made on a disk: on Windows that takes a privilege.
+pub(crate) const MAKES_LINKS: bool = cfg!(not(windows));
+
+/// Whether a file can be deleted while it is open.
+pub(crate) const DELETES_OPEN_FILES: bool = cfg!(not(windows));
+
 /// Opens a file that the caller named, anywhere, following links: for input that is not below a [`Root`].
 ///
 /// # Errors

@@ -1,5 +1,6 @@
 //! Which symlinks of a layer become symlinks of a disk.
 
+use crate::fs::MAKES_LINKS;
 use crate::fs::symlink::components;
 use crate::layer_tar::{EntryKind, LayerEntry};
 
@@ -8,7 +9,7 @@ use crate::layer_tar::{EntryKind, LayerEntry};
 /// Components behind `..` may be links themselves, so that `..` is safe at the very start only: there it counts from
 /// the directory of the link, which is no link.
 pub(super) fn link_on_disk(entry: &LayerEntry) -> Option<Vec<u8>> {
-    if entry.kind != EntryKind::Symlink || cfg!(windows) {
+    if entry.kind != EntryKind::Symlink || !MAKES_LINKS {
         return None;
     }
     let target: Vec<u8> = entry.link_name.as_ref()?.iter().map(|&b| if b == b'\\' { b'/' } else { b }).collect();

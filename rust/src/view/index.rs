@@ -11,7 +11,7 @@ mod tests;
 pub use build::Draft;
 
 use crate::error::{Error, Result, StoreFault, display_name};
-use crate::fs::{Staging, open_file};
+use crate::fs::{DELETES_OPEN_FILES, Staging, open_file};
 use crate::layer_tar::{DataPlace, EntryKind, Found, LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
@@ -212,7 +212,7 @@ impl Index {
 
     /// Makes the index temporary: its folder is deleted with it, or at once where the system can delete an open file.
     pub(crate) fn for_the_moment(self, folder: Staging) -> Self {
-        Index { _folder: cfg!(windows).then_some(folder), ..self }
+        Index { _folder: (!DELETES_OPEN_FILES).then_some(folder), ..self }
     }
 
     /// What the import reported.

@@ -1,6 +1,7 @@
 //! The text with which a link of a layer stands on a disk: always relative, and never out of the view.
 
 use crate::error::Result;
+use crate::fs::MAKES_LINKS;
 use crate::layer_tar::LayerEntry;
 use crate::nt::name::wtf8_from_utf16;
 use crate::nt::reparse::{Decoded, ReparseKind, ReparsePoint};
@@ -21,8 +22,7 @@ enum Target {
 /// Names are spelled as the view has them, since other systems tell cases apart. `..` is taken for the directory above,
 /// as Windows does, whatever links are on the way.
 pub(super) fn text_on_disk(view: &View, path: &[u8], entry: &LayerEntry) -> Result<Option<Vec<u8>>> {
-    if cfg!(windows) {
-        // Links are a privilege there.
+    if !MAKES_LINKS {
         return Ok(None);
     }
     let Some(target) = entry.reparse_point.clone().and_then(|raw| ReparsePoint::parse(raw).ok()).and_then(target_of)
