@@ -9,6 +9,7 @@
 //! 7  store           The layer store: what Docker's Windows graph driver did, one file a verb.
 //! 6  image           Container images as Linux users hold them: the layers of one Windows image, lowest first.
 //! 6  backend         What a layer store asks of the system below it, in the verbs of the Host Compute Service (HCS).
+//! 5  view            A chain of layers seen as one.
 //! 4  layer           What people do with a layer as a whole: prove it, make one from a directory, take one apart into
 //!                    a directory.
 //! 4  transport       The transport folder: what the Host Compute Service imports a layer from, and exports it to.
@@ -25,10 +26,15 @@
 //! 1  nt              The values of the NT kernel that a layer carries: times, attributes, names, links, extended
 //!                    attributes and security descriptors.
 //! 0  error.rs        What can go wrong, as one closed set of values.
+//! 0  hresult.rs      What Windows functions return: an HRESULT, which may hold a Win32 code.
 //! 0  limits.rs       Every bound on input, with the attack it stops.
 //! 0  policy.rs       What is refused, what may be dropped, and how a loss is reported.
-//! 0  digest.rs       The two checksums of layers: SHA-256 for diff IDs and contents, CRC-64 for tar-split.
-//! within a floor: limits -> error, tar_split -> fs, transport -> layer
+//! 0  progress.rs     How far a long piece of work is, and a way to stop it.
+//! 0  digest          The two checksums of layers: SHA-256 for diff IDs and contents, CRC-64 for tar-split.
+//! 0  source.rs       Where bytes come from: a stream, or something that can be read anywhere; and which of them are
+//!                    holes.
+//! within a floor: error -> hresult; limits -> error; policy -> error; progress -> error; digest -> error, limits,
+//!                    progress, source; tar_split -> fs
 //! ```
 //! <!-- end of rooms -->
 // Tests make and look at files of their own.
