@@ -4,7 +4,7 @@
 //! what a member does not have is absent in its entry, never made up.
 
 use super::entry::{EntryKind, LayerEntry, NamedStream};
-use super::go_winio::{read_time, reparse_from_link};
+use super::facts::{read_time, reparse_from_link};
 use super::keys::BASE64;
 use super::plan::{self, Body, PlanText};
 use super::{keys, whiteout};

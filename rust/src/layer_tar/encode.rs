@@ -1,9 +1,9 @@
 //! Layer entries and backup streams to a tar, in one of the dialects.
 
 use super::entry::{EntryKind, LayerEntry};
-use super::go_winio::{self, Facts};
+use super::facts::{Facts, Hints};
 use super::source::{EntryStreams, Forward, Seekable, StreamSource};
-use super::{lossless, whiteout};
+use super::{go_winio, lossless, whiteout};
 use crate::backup_stream::Reader;
 use crate::error::{Error, Misuse, Result, Rule, from_io};
 use crate::limits::Limits;
@@ -35,26 +35,6 @@ pub struct WriterOptions {
     pub policy: Policy,
     /// Bounds.
     pub limits: Limits,
-}
-
-/// What an entry says beyond its streams, where it comes from one.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Hints<'a> {
-    /// Overrides the DIRECTORY attribute when set.
-    pub directory: Option<bool>,
-    /// The link name to write, where it stands for the same reparse buffer as the one made of that buffer.
-    pub link: Option<&'a [u8]>,
-}
-
-impl<'a> Hints<'a> {
-    fn of(entry: &'a LayerEntry) -> Self {
-        let directory = match entry.kind {
-            EntryKind::Directory => Some(true),
-            EntryKind::File => Some(false),
-            _ => None,
-        };
-        Hints { directory, link: entry.link_name.as_deref() }
-    }
 }
 
 /// Writes a layer tar. After an error it is poisoned: nothing more can be added, and no end blocks are written.

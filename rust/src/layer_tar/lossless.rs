@@ -1,9 +1,9 @@
 //! The lossless dialect: the go-winio records, and `WINLAYERS.*` records for what those do not carry.
 
-use super::encode::Hints;
 use super::entry::{EntryKind, LayerEntry, NamedStream};
-use super::go_winio::{
-    Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time, zeros,
+use super::facts::{
+    Facts, Hints, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time,
+    zeros,
 };
 use super::keys;
 use super::keys::BASE64;

@@ -8,6 +8,7 @@
 mod decode;
 mod encode;
 mod entry;
+mod facts;
 mod go_winio;
 pub mod keys;
 mod lossless;
@@ -19,7 +20,7 @@ pub mod whiteout;
 
 pub use encode::{Dialect, LayerWriter, WriterOptions};
 pub use entry::{EntryKind, LayerEntry, NamedStream};
-pub use go_winio::reparse_from_link;
+pub use facts::reparse_from_link;
 pub use plan::{Body, PlannedStream};
 pub use reader::{DataPlace, Found, LayerReader, Part};
 pub use source::{EntryStreams, StreamSource};
