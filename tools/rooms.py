@@ -64,7 +64,6 @@ SYSTEM = {
 PENDING = {
     "layer_name",
     "layer::inspect -> layer::verify",
-    *("layer_tar::entry -> layer_tar::plan", "layer_tar::reader -> layer_tar::stream"),
     *("nt::sddl::claim -> nt::sddl::print", "nt::sddl::condition -> nt::sddl::print"),
     "tar_split::output -> tar_split::assemble",
     *("py::data -> py::reader", "py::entry -> py::reader"),

@@ -3,10 +3,10 @@
 //! Variants that are read (buildkit, buildah, crane, ko, imgutil, Microsoft's own) differ in which records they have;
 //! what a member does not have is absent in its entry, never made up.
 
-use super::entry::{EntryKind, LayerEntry, NamedStream};
+use super::entry::{Body, EntryKind, LayerEntry, NamedStream};
 use super::facts::{read_time, reparse_from_link};
 use super::keys::BASE64;
-use super::plan::{self, Body, PlanText};
+use super::plan::{self, PlanText};
 use super::{keys, whiteout};
 use crate::error::{Error, Format, Limit, Result, Rule};
 use crate::limits::Limits;

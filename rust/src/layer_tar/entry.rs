@@ -1,6 +1,6 @@
 //! One entry of a layer: what Windows knows about a file, a directory, a link or a deletion.
 
-use super::plan::PlannedStream;
+use crate::backup_stream::{StreamHeader, StreamId};
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
 use crate::source::SparseRange;
@@ -64,6 +64,35 @@ pub struct NamedStream {
     pub name: Vec<u8>,
     /// Bytes of data, holes included.
     pub size: u64,
+}
+
+/// Where the data of a stream is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Body {
+    /// Here.
+    Inline(Vec<u8>),
+    /// In a member: 0 is the entry's own, 1 its first named stream, and so on.
+    Member {
+        /// Which one.
+        index: usize,
+        /// Where in its data, in bytes.
+        offset: u64,
+    },
+}
+
+/// One stream of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct PlannedStream {
+    /// Its header as on the wire.
+    pub header: StreamHeader,
+    /// Where its data is.
+    pub body: Body,
+}
+
+impl PlannedStream {
+    pub(super) fn inline(id: StreamId, bytes: Vec<u8>) -> Self {
+        PlannedStream { header: StreamHeader::new(id, bytes.len() as u64), body: Body::Inline(bytes) }
+    }
 }
 
 /// One entry of a layer. Bytes are carried raw: nothing here was encoded anew.

@@ -1,13 +1,13 @@
 //! The lossless dialect: the go-winio records, and `WINLAYERS.*` records for what those do not carry.
 
-use super::entry::{EntryKind, LayerEntry, NamedStream};
+use super::entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream};
 use super::facts::{
     Facts, Hints, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time,
     zeros,
 };
 use super::keys;
 use super::keys::BASE64;
-use super::plan::{self, Body, Placing, PlannedStream, first_body, member_stream_name};
+use super::plan::{self, Placing, first_body, member_stream_name};
 use super::source::StreamSource;
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Limit, Misuse, Result};

@@ -19,9 +19,8 @@ mod stream;
 pub mod whiteout;
 
 pub use encode::{Dialect, LayerWriter, WriterOptions};
-pub use entry::{EntryKind, LayerEntry, NamedStream};
+pub use entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream};
 pub use facts::reparse_from_link;
-pub use plan::{Body, PlannedStream};
 pub use reader::{DataPlace, Found, LayerReader, Part};
 pub use source::{EntryStreams, StreamSource};
 pub use stream::{BackupStream, ForwardData, ForwardState, MemberData, RandomData};

@@ -3,7 +3,7 @@
 //! A plan is what a backup stream is made from on the way out, and what it is compared with on the way in: only where
 //! the records of a tar would give another plan is it written down (`WINLAYERS.streams`).
 
-use super::entry::LayerEntry;
+use super::entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream};
 use super::keys::BASE64;
 use crate::backup_stream::sparse::Collector;
 use crate::backup_stream::{StreamHeader, StreamId, stream_attributes};
@@ -12,37 +12,8 @@ use crate::limits::Limits;
 use crate::nt::{ea, name};
 use base64::Engine;
 
-/// Where the data of a stream is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Body {
-    /// Here.
-    Inline(Vec<u8>),
-    /// In a member: 0 is the entry's own, 1 its first named stream, and so on.
-    Member {
-        /// Which one.
-        index: usize,
-        /// Where in its data, in bytes.
-        offset: u64,
-    },
-}
-
-/// One stream of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct PlannedStream {
-    /// Its header as on the wire.
-    pub header: StreamHeader,
-    /// Where its data is.
-    pub body: Body,
-}
-
-impl PlannedStream {
-    pub(super) fn inline(id: StreamId, bytes: Vec<u8>) -> Self {
-        PlannedStream { header: StreamHeader::new(id, bytes.len() as u64), body: Body::Inline(bytes) }
-    }
-}
-
 /// The plan that follows from the fields of an entry alone: SECURITY, EA, REPARSE, OBJECT_ID, DATA, named streams.
-pub(super) fn usual(entry: &LayerEntry, streams: &[super::NamedStream], has_data: bool) -> Result<Vec<PlannedStream>> {
+pub(super) fn usual(entry: &LayerEntry, streams: &[NamedStream], has_data: bool) -> Result<Vec<PlannedStream>> {
     let mut plan = Vec::new();
     if let Some(sd) = entry.security_descriptor.as_ref().filter(|sd| !sd.is_empty()) {
         plan.push(PlannedStream::inline(StreamId::SECURITY_DATA, sd.clone()));
@@ -239,7 +210,7 @@ impl PlanText<'_> {
 }
 
 /// Gives the streams of a recorded plan the names of their members.
-pub(super) fn name_members(plan: &mut [PlannedStream], streams: &[super::NamedStream]) {
+pub(super) fn name_members(plan: &mut [PlannedStream], streams: &[NamedStream]) {
     for stream in plan {
         if let (Body::Member { index, .. }, StreamId::ALTERNATE_DATA) = (&stream.body, stream.header.id)
             && let Some(named) = index.checked_sub(1).and_then(|i| streams.get(i))
@@ -389,7 +360,7 @@ impl LayerEntry {
     /// The recorded stream order as text, for keeping it elsewhere; see [`LayerEntry::set_recorded`].
     #[must_use]
     pub fn recorded_text(&self) -> Option<String> {
-        let nothing = LayerEntry::new("", super::EntryKind::File);
+        let nothing = LayerEntry::new("", EntryKind::File);
         self.recorded.as_ref().map(|plan| to_text(plan, &nothing, None))
     }
 

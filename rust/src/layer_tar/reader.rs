@@ -1,9 +1,8 @@
 //! A layer tar as entries, one after the other.
 
 use super::decode::{self, Decoded};
-use super::entry::{LayerEntry, NamedStream};
-use super::plan::{self, PlannedStream};
-use super::stream::BackupStream;
+use super::entry::{LayerEntry, NamedStream, PlannedStream};
+use super::plan;
 use crate::error::{Error, Format, Limit, Result, from_io};
 use crate::limits::Limits;
 use crate::policy::Policy;
@@ -345,12 +344,9 @@ impl LayerReader {
         current.data.advance(n as u64);
     }
 
-    /// The backup stream of an entry that [`LayerReader::next_entry`] returned just now, read in one pass.
-    ///
-    /// # Errors
-    /// What encoding its extended attributes gives.
-    pub fn backup_stream(&self, entry: &LayerEntry) -> Result<BackupStream> {
-        BackupStream::new(entry, self.current.as_ref().is_some_and(|current| current.has_data))
+    /// Whether the entry that [`LayerReader::next_entry`] returned just now has unnamed data.
+    pub(super) fn has_data(&self) -> bool {
+        self.current.as_ref().is_some_and(|current| current.has_data)
     }
 
     fn next_pending(&mut self) -> Result<Option<Pending>> {

@@ -1,7 +1,7 @@
 //! Where a writer takes the streams of an entry from: a backup stream, or the fields of an entry with its data.
 
-use super::entry::LayerEntry;
-use super::plan::{self, Body, PlannedStream};
+use super::entry::{Body, LayerEntry, PlannedStream};
+use super::plan;
 use crate::backup_stream::{Reader, StreamHeader};
 use crate::error::{Error, Misuse, Result, from_io};
 use std::io::{BufRead, Seek};

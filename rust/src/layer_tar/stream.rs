@@ -1,7 +1,7 @@
 //! The backup stream of an entry, made while its data is read.
 
-use super::entry::LayerEntry;
-use super::plan::{self, Body, PlannedStream};
+use super::entry::{Body, LayerEntry, PlannedStream};
+use super::plan;
 use super::reader::{DataPlace, LayerReader, Part};
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
@@ -124,6 +124,16 @@ impl MemberData for ForwardData<'_> {
             None
         };
         Ok(part.and_then(|part| Some((part.stream?, part.size))))
+    }
+}
+
+impl LayerReader {
+    /// The backup stream of an entry that [`LayerReader::next_entry`] returned just now, read in one pass.
+    ///
+    /// # Errors
+    /// What encoding its extended attributes gives.
+    pub fn backup_stream(&self, entry: &LayerEntry) -> Result<BackupStream> {
+        BackupStream::new(entry, self.has_data())
     }
 }
 
