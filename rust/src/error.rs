@@ -402,6 +402,17 @@ impl Error {
         self
     }
 
+    /// Says in which layer of the store it happened, unless that is known already.
+    #[must_use]
+    pub fn in_layer(mut self, id: &str) -> Self {
+        if let Error::Store { layer, .. } = &mut self
+            && layer.is_empty()
+        {
+            *layer = id.into();
+        }
+        self
+    }
+
     /// The stable code that programs compare; see `docs/errors.md`.
     ///
     /// ```

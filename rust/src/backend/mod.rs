@@ -19,7 +19,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-use crate::view::Merged;
+use crate::view::View;
 pub use crate::view::{Change, ChangeKind, Imported, What};
 pub use id::LayerId;
 pub use open::{check_available, open};
@@ -213,7 +213,7 @@ pub trait Backend: Send + Sync {
     ///
     /// # Errors
     /// What the system answers.
-    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged>;
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<View>;
 
     /// The bytes of a file that a layer itself holds, named as in its tar: for putting the tar together again.
     ///

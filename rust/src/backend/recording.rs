@@ -221,7 +221,7 @@ impl Backend for Recording {
         self.inner.layer_changes(id, chain, visit)
     }
 
-    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<crate::view::Merged> {
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<crate::view::View> {
         self.inner.layer_view(id, chain)
     }
 

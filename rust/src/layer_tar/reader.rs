@@ -89,6 +89,7 @@ pub struct Part {
 }
 
 /// An entry of a source that can be read anywhere, with the places of its data.
+#[derive(Debug, Clone)]
 pub struct Found {
     /// The entry, its named streams included.
     pub entry: LayerEntry,

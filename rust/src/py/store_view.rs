@@ -12,8 +12,7 @@ use super::policy::{Limits, limits_or_default};
 use super::reader::{Origin, Shared};
 use crate::error::{Error, Result, display_name};
 use crate::layer_tar::{EntryKind, Found};
-use crate::view::chain::Node;
-use crate::view::merged::{LayerTar, Merged};
+use crate::view::{LayerTar, Node, View};
 
 /// What is seen of a layer merged over its chain, with all metadata; nothing is mounted for it.
 ///
@@ -49,11 +48,11 @@ use crate::view::merged::{LayerTar, Merged};
 /// >>> folder.cleanup()
 #[pyclass(frozen, module = "winlayers")]
 pub(crate) struct LayerView {
-    view: Merged,
+    view: View,
 }
 
 impl LayerView {
-    pub fn new(view: Merged) -> Self {
+    pub fn new(view: View) -> Self {
         LayerView { view }
     }
 
@@ -76,7 +75,7 @@ impl LayerView {
                 other => LayerTar::Stream(other.read()?),
             });
         }
-        Ok(LayerView::new(py.detach(|| Merged::of_tars(tars, &limits))?))
+        Ok(LayerView::new(py.detach(|| View::of_tars(tars, &limits))?))
     }
 
     /// The entries below a path, or all: directories before what is in them, in the order of their folded names. A path
@@ -112,7 +111,7 @@ impl LayerView {
 /// Goes through a view, depth first.
 #[pyclass(frozen, module = "winlayers")]
 pub(crate) struct ViewIterator {
-    view: Merged,
+    view: View,
     recursive: bool,
     /// The next one last.
     stack: Mutex<Vec<Node>>,
@@ -150,9 +149,9 @@ fn path_of(path: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
     Ok(path[start..end].to_vec())
 }
 
-fn entry(view: &Merged, node: &Node) -> Result<Entry> {
+fn entry(view: &View, node: &Node) -> Result<Entry> {
     let Found { mut entry, has_data, places, .. } = view.entry(node)?;
     entry.name.clone_from(&node.path);
-    let shared = Arc::new(Shared::entry_of(view.source(node)));
+    let shared = Arc::new(Shared::entry_of(view.bytes(node)));
     Ok(Entry { inner: Arc::new(entry), origin: Some(Origin::Random { shared, places: places.into(), has_data }) })
 }

@@ -3,7 +3,7 @@
 use super::LayerStore;
 use crate::backend::{Change, ChangeKind, LayerKind};
 use crate::error::Result;
-use crate::view::merged::Merged;
+use crate::view::View;
 
 impl LayerStore {
     /// Tells what a layer adds, modifies and deletes, in the order of its tar. `parent` is the recorded one, or `""`.
@@ -33,7 +33,7 @@ impl LayerStore {
     ///
     /// # Errors
     /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::BadChain`]; [`crate::error::Error::Io`].
-    pub fn view(&self, id: &str) -> Result<Merged> {
+    pub fn view(&self, id: &str) -> Result<View> {
         let id = self.0.existing(id)?;
         let chain = self.0.whole_chain(&id)?;
         if self.0.read_only {

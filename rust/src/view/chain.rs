@@ -1,9 +1,11 @@
 //! Layers seen as one: what a container would see, the nearest layer on top.
 
-use super::index::{Data, Holds, Index, Row, TOP, split};
+use super::index::split;
+use super::source::{Data, Deferred, Holds, LayerSource, Row, TOP};
 use crate::error::{Error, Format, Result, Rule, display_name};
 use crate::layer_tar::{EntryKind, Found};
 use crate::nt::name::fold_wtf8;
+use crate::source::ReadAt;
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -20,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// ```
 #[derive(Clone)]
 pub struct View {
-    layers: Vec<Arc<Index>>,
+    layers: Vec<Arc<dyn LayerSource>>,
     /// Directories that were passed, by folded path: what is asked for next most often lies in one of them.
     passed: Arc<Mutex<HashMap<Vec<u8>, Node>>>,
 }
@@ -66,7 +68,7 @@ const PASSED: usize = 1024;
 impl View {
     /// The view of these layers, nearest first.
     #[must_use]
-    pub fn new(layers: Vec<Arc<Index>>) -> Self {
+    pub fn new(layers: Vec<Arc<dyn LayerSource>>) -> Self {
         View { layers, passed: Arc::default() }
     }
 
@@ -214,7 +216,8 @@ impl View {
             let path = display_name(&node.path);
             return Err(Error::io("open", Some(path.as_ref()), io::ErrorKind::IsADirectory.into()));
         }
-        self.layers[node.layer].open_row(&node.row, stream)
+        let layer = &self.layers[node.layer];
+        layer.open(&layer.entry(&node.row)?, stream)
     }
 
     /// As [`View::open`], for a node that is no hard link and whose entry [`View::entry`] gave.
@@ -222,7 +225,14 @@ impl View {
     /// # Errors
     /// [`Error::Io`] where there is no such data.
     pub fn open_found(&self, node: &Node, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
-        self.layers[node.layer].open_found(found, stream)
+        self.layers[node.layer].open(found, stream)
+    }
+
+    /// The bytes that the places are in which [`View::entry`] gives for a node. The source is asked for them when they
+    /// are read.
+    #[must_use]
+    pub fn bytes(&self, node: &Node) -> Arc<dyn ReadAt> {
+        Arc::new(Deferred(Arc::clone(&self.layers[node.layer])))
     }
 
     /// All of a file's unnamed data.

@@ -4,6 +4,7 @@ use super::*;
 use crate::layer_tar::{LayerEntry, LayerWriter, NamedStream};
 use crate::limits::Limits;
 use crate::nt::filetime::FileTime;
+use crate::view::Index;
 use proptest::prelude::*;
 use std::fs::File;
 use std::io::BufRead;
@@ -12,7 +13,7 @@ use tempfile::TempDir;
 /// Writes layers, the lowest first.
 struct Chain {
     folder: TempDir,
-    layers: Vec<Arc<Index>>,
+    layers: Vec<Arc<dyn LayerSource>>,
 }
 
 /// Writes a layer in five readable lines.

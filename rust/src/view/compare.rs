@@ -2,15 +2,25 @@
 
 use super::chain::View;
 use super::change::{Change, ChangeKind, What};
-use super::index::{Index, join, split};
+use super::index::{join, split};
+use super::source::LayerSource;
 use crate::error::{Result, from_io};
 use crate::layer_tar::{EntryKind, Found, whiteout};
 use crate::nt::BasicInfo;
 use std::io::{self, Read};
 
-/// What a member of an imported layer does to the layers below; nothing for one that is as it was.
-pub(crate) fn imported_change(
-    index: &Index,
+/// What a layer that was imported does to the layers below, in the order of the layer.
+pub(crate) fn imported_changes(
+    layer: &dyn LayerSource,
+    below: &View,
+    visit: &mut dyn FnMut(Change) -> Result<()>,
+) -> Result<()> {
+    layer.entries()?.try_for_each(|found| imported_change(layer, &found?, below, visit))
+}
+
+/// What one entry does to the layers below; nothing for one that is as it was.
+fn imported_change(
+    layer: &dyn LayerSource,
     found: &Found,
     below: &View,
     visit: &mut dyn FnMut(Change) -> Result<()>,
@@ -39,7 +49,7 @@ pub(crate) fn imported_change(
     let mut what = differences(found, &below.entry(&node)?);
     let data_differs = match (entry.kind, node.kind) {
         (EntryKind::File, EntryKind::File) if entry.size == node.size => {
-            !same_bytes(&mut index.open_found(found, None)?, &mut below.open(&node, None)?)?
+            !same_bytes(&mut layer.open(found, None)?, &mut below.open(&node, None)?)?
         }
         (EntryKind::File, _) | (_, EntryKind::File) => true,
         _ => false,

@@ -10,9 +10,10 @@ mod tests;
 
 pub use build::Draft;
 
+use super::source::{Holds, LayerSource, Row};
 use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::{DELETES_OPEN_FILES, Staging, open_file};
-use crate::layer_tar::{DataPlace, EntryKind, Found, LayerEntry, LayerReader};
+use crate::layer_tar::{EntryKind, Found, LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
@@ -20,7 +21,7 @@ use crate::source::{ReadAt, Source};
 use crate::sqlite::{Values, escaped, sql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -28,9 +29,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 const VERSION: i64 = 1;
 /// "WLix", in `application_id`.
 const APPLICATION: i64 = 0x574c_6978;
-
-/// The number of the folder that the roots lie in.
-pub const TOP: u64 = 0;
 
 /// What [`Index::build`] counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -54,42 +52,6 @@ pub struct Imported {
     pub data: u64,
 }
 
-/// What a layer has of one name in a folder.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The name, folded.
-    pub key: Vec<u8>,
-    /// The name as the tar has it; of a directory, as the tar has it first.
-    pub name: Vec<u8>,
-    /// What it has there.
-    pub what: Holds,
-    /// The number of the directory, for [`Index::children`]; [`TOP`] for what is none.
-    pub folder: u64,
-    /// Where its member begins in the tar; `None` for a directory that is only there for what lies in it.
-    pub place: Option<u64>,
-    /// Bytes of the global records that apply to the member.
-    globals: u64,
-    /// Bytes of unnamed data.
-    pub size: u64,
-    /// The folded path that a hard link leads to.
-    pub link: Option<Vec<u8>>,
-    /// Whether what lower layers have of the name is hidden.
-    pub hides: bool,
-    /// Whether what lower layers have in the directory is hidden.
-    pub opaque: bool,
-}
-
-/// What a layer has of a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Holds {
-    /// Nothing of its own: a whiteout.
-    Nothing,
-    /// Whiteouts below it, and nothing else: no directory, unless a lower layer has one.
-    Passage,
-    /// An entry, or a directory that entries lie in.
-    Entry(EntryKind),
-}
-
 const KINDS: [(Holds, i64); 8] = [
     (Holds::Nothing, 0),
     (Holds::Passage, 1),
@@ -103,21 +65,15 @@ const KINDS: [(Holds, i64); 8] = [
 const HIDES: i64 = 1;
 const OPAQUE: i64 = 2;
 
-impl Holds {
-    fn number(self) -> i64 {
-        KINDS.iter().find(|(what, _)| *what == self).map_or(0, |(_, number)| *number)
-    }
-
-    fn is_folder(self) -> bool {
-        matches!(self, Holds::Passage | Holds::Entry(EntryKind::Directory))
-    }
+fn number_of(what: Holds) -> i64 {
+    KINDS.iter().find(|(kind, _)| *kind == what).map_or(0, |(_, number)| *number)
 }
 
 /// An imported layer, opened. Threads may share it.
 ///
 /// ```
 /// use std::{fs::File, sync::Arc};
-/// use winlayers::view::Index;
+/// use winlayers::view::{Index, LayerSource};
 /// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
 ///
 /// let folder = tempfile::tempdir().unwrap();
@@ -140,7 +96,7 @@ pub struct Index {
     imported: Imported,
     globals: Vec<u8>,
     limits: Limits,
-    /// The folder of a temporary index. Windows deletes no open file, so this field is dropped last.
+    /// The folder of a temporary index. Windows deletes no open file, so the folder goes last.
     _folder: Option<Staging>,
 }
 
@@ -210,8 +166,8 @@ impl Index {
         Ok(Index { connection, path, tar, imported, globals, limits: limits.clone(), _folder: None })
     }
 
-    /// Makes the index temporary: its folder is deleted with it, or at once where the system can delete an open file.
-    pub(crate) fn for_the_moment(self, folder: Staging) -> Self {
+    /// A temporary index: the folder that it lies in is deleted with it, or at once where an open file can be deleted.
+    pub(crate) fn keeping(self, folder: Staging) -> Self {
         Index { _folder: (!DELETES_OPEN_FILES).then_some(folder), ..self }
     }
 
@@ -221,66 +177,10 @@ impl Index {
         self.imported.clone()
     }
 
-    /// What the layer has at a folded path.
-    ///
-    /// # Errors
-    /// [`StoreFault::Damaged`], [`Error::Io`].
-    pub fn get(&self, path: &[u8]) -> Result<Option<Row>> {
-        let mut folder = TOP;
-        let mut parts = path.split(|byte| *byte == b'/').peekable();
-        while let Some(part) = parts.next() {
-            match self.get_in(folder, part)? {
-                found if parts.peek().is_none() => return Ok(found),
-                Some(row) if row.what.is_folder() => folder = row.folder,
-                _ => break,
-            }
-        }
-        Ok(None)
-    }
-
-    /// What the layer has of one folded name in a directory.
-    ///
-    /// # Errors
-    /// As [`Index::get`].
-    pub fn get_in(&self, folder: u64, name: &[u8]) -> Result<Option<Row>> {
-        self.query(|connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM entry WHERE folder = ? AND name = ?")?;
-            let mut rows = statement.query((integer(folder), name))?;
-            rows.next()?.map(row).transpose()
-        })
-    }
-
-    /// What the layer has in a directory, in the order of the folded names.
-    ///
-    /// # Errors
-    /// As [`Index::get`].
-    pub fn children(&self, folder: u64) -> Result<Vec<Row>> {
-        self.query(|connection| {
-            let mut statement = connection.prepare_cached("SELECT * FROM entry WHERE folder = ? ORDER BY name")?;
-            statement.query_map([integer(folder)], row)?.collect()
-        })
-    }
-
     /// The tar that the places of entries are in.
     #[must_use]
     pub fn tar(&self) -> Arc<dyn ReadAt> {
         Arc::clone(&self.tar)
-    }
-
-    /// The entry of a row, decoded from the tar. Of a directory that no member tells of it has the name alone.
-    ///
-    /// # Errors
-    /// Those of reading a layer tar; [`StoreFault::Damaged`] where the tar has no such entry there.
-    pub fn entry(&self, row: &Row) -> Result<Found> {
-        self.decode(row, LayerReader::next_found)
-    }
-
-    /// As [`Index::entry`], but for the named streams, which stand behind the data.
-    ///
-    /// # Errors
-    /// As [`Index::entry`].
-    pub fn head(&self, row: &Row) -> Result<Found> {
-        self.decode(row, LayerReader::next_head)
     }
 
     fn decode(&self, row: &Row, next: fn(&mut LayerReader) -> Result<Option<Found>>) -> Result<Found> {
@@ -300,38 +200,6 @@ impl Index {
             Some(found) if is_it(&found) => Ok(found),
             _ => Err(self.damaged(&format!("\"{}\", which its tar has elsewhere", display_name(&row.name)))),
         }
-    }
-
-    /// Reads the unnamed data of a row, or a named stream.
-    ///
-    /// # Errors
-    /// As [`Index::entry`]; [`Error::Io`] where there is no such stream.
-    pub fn open_row(&self, row: &Row, stream: Option<&[u8]>) -> Result<Data> {
-        self.open_found(&self.entry(row)?, stream)
-    }
-
-    /// As [`Index::open_row`], for an entry that [`Index::entry`] or [`Index::reader`] gave.
-    ///
-    /// # Errors
-    /// [`Error::Io`] where there is no such stream.
-    pub fn open_found(&self, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
-        let i = match stream {
-            None => found.has_data.then_some(0),
-            Some(name) => found.entry.streams.iter().flatten().position(|stream| stream.name == name).map(|i| i + 1),
-        };
-        let Some(place) = i.and_then(|i| found.places.get(i)) else {
-            let path = display_name(&found.entry.name);
-            return Err(Error::io("open", Some(Path::new(&path)), io::ErrorKind::NotFound.into()));
-        };
-        Ok(Data { tar: Arc::clone(&self.tar), place: place.clone(), offset: 0 })
-    }
-
-    /// All entries in the order of the tar.
-    ///
-    /// # Errors
-    /// [`Error::Io`].
-    pub fn reader(&self) -> Result<LayerReader> {
-        LayerReader::new(Source::Random(Arc::clone(&self.tar)), Policy::default(), &self.limits)
     }
 
     /// Whether two index files tell the same.
@@ -369,6 +237,40 @@ impl Index {
     }
 }
 
+impl LayerSource for Index {
+    fn get_in(&self, folder: u64, name: &[u8]) -> Result<Option<Row>> {
+        self.query(|connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM entry WHERE folder = ? AND name = ?")?;
+            let mut rows = statement.query((integer(folder), name))?;
+            rows.next()?.map(row).transpose()
+        })
+    }
+
+    fn children(&self, folder: u64) -> Result<Vec<Row>> {
+        self.query(|connection| {
+            let mut statement = connection.prepare_cached("SELECT * FROM entry WHERE folder = ? ORDER BY name")?;
+            statement.query_map([integer(folder)], row)?.collect()
+        })
+    }
+
+    fn entry(&self, row: &Row) -> Result<Found> {
+        self.decode(row, LayerReader::next_found)
+    }
+
+    fn head(&self, row: &Row) -> Result<Found> {
+        self.decode(row, LayerReader::next_head)
+    }
+
+    fn entries(&self) -> Result<Box<dyn Iterator<Item = Result<Found>> + '_>> {
+        let mut reader = LayerReader::new(Source::Random(Arc::clone(&self.tar)), Policy::default(), &self.limits)?;
+        Ok(Box::new(std::iter::from_fn(move || reader.next_found().transpose())))
+    }
+
+    fn data(&self) -> Result<Arc<dyn ReadAt>> {
+        Ok(Arc::clone(&self.tar))
+    }
+}
+
 /// A tar whose length was looked at once.
 struct Tar {
     file: File,
@@ -382,28 +284,6 @@ impl ReadAt for Tar {
 
     fn size(&self) -> io::Result<u64> {
         Ok(self.size)
-    }
-}
-
-/// The data of a file, from front to end; holes are zeros.
-pub struct Data {
-    tar: Arc<dyn ReadAt>,
-    place: DataPlace,
-    offset: u64,
-}
-
-impl Data {
-    /// Goes on at an offset.
-    pub fn seek_to(&mut self, offset: u64) {
-        self.offset = offset;
-    }
-}
-
-impl Read for Data {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let n = self.place.read_at(&*self.tar, self.offset, buf).map_err(io::Error::other)?;
-        self.offset += n as u64;
-        Ok(n)
     }
 }
 

@@ -6,8 +6,8 @@ use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::error::{Error, Result, display_name};
 use crate::nt::name::fold_wtf8;
 use crate::transport;
-use crate::view::compare::imported_change;
-use crate::view::{Index, Merged, View};
+use crate::view::compare::imported_changes;
+use crate::view::{Index, LayerSource, View};
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 use std::sync::Arc;
@@ -48,11 +48,7 @@ impl Portable {
         match self.layer_kind(id)? {
             LayerKind::Imported | LayerKind::Folder => {
                 let index = self.index(id)?.expect("it has content");
-                let mut reader = index.reader()?;
-                while let Some(found) = reader.next_found()? {
-                    imported_change(&index, &found, &below, visit)?;
-                }
-                Ok(())
+                imported_changes(&*index, &below, visit)
             }
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
                 scan::changes(&self.path(id, TREE), &self.path(id, RECORD), &below, visit)
@@ -61,12 +57,12 @@ impl Portable {
         }
     }
 
-    pub(super) fn merged(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
+    pub(super) fn merged(&self, id: &LayerId, chain: &[LayerId]) -> Result<View> {
         let mut layers = self.indexes_of(chain)?;
         match self.layer_kind(id)? {
             LayerKind::Imported | LayerKind::Folder => layers.insert(0, self.index(id)?.expect("it has content")),
             LayerKind::Sandbox if self.laid_out(id)?.is_some() => {
-                // A temporary layer of the changes as they are now.
+                // A temporary layer: what was changed, as it is now.
                 let staging = self.scratch()?;
                 let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
                 let (tree, record, below) = (self.path(id, TREE), self.path(id, RECORD), View::new(layers.clone()));
@@ -74,11 +70,11 @@ impl Portable {
                 let tar = scan::export(&tree, &record, &below, tar, &self.limits)?;
                 Index::build(Arc::new(tar), &index, "", &self.limits)?;
                 let index = Index::open(&path, &index, &self.limits)?;
-                layers.insert(0, Arc::new(index.for_the_moment(staging)));
+                layers.insert(0, Arc::new(index.keeping(staging)));
             }
             LayerKind::Sandbox | LayerKind::Empty => {}
         }
-        Ok(Merged::new(layers))
+        Ok(View::new(layers))
     }
 
     pub(super) fn open_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
@@ -94,6 +90,6 @@ impl Portable {
         };
         let key = fold_wtf8(owner.strip_suffix(b"/").unwrap_or(owner)).ok_or_else(missing)?;
         let row = index.get(&key)?.ok_or_else(missing)?;
-        Ok(Box::new(index.open_row(&row, stream)?))
+        Ok(Box::new(index.open(&index.entry(&row)?, stream)?))
     }
 }

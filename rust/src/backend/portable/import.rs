@@ -154,7 +154,7 @@ impl Portable {
         }
         let from = staging.relative(&self.home)?.join(INDEX);
         self.home.rename(&from, &Path::new(id.as_str()).join(INDEX))?;
-        self.indexes.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(id.key());
+        self.indexes.forget(id.key());
         if self.fsync { sync_names(&self.path(id, "")) } else { Ok(()) }
     }
 }

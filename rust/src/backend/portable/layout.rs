@@ -12,7 +12,7 @@ use crate::limits::Limits;
 use crate::nt::FileAttributes;
 use crate::nt::basic_info::BasicInfo;
 use crate::view::chain::{Node, View};
-use crate::view::index::Data;
+use crate::view::source::Data;
 use std::collections::HashMap;
 use std::fs::{File, FileTimes};
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -26,11 +26,10 @@ use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
 use crate::transport;
-use crate::view::{Index, Merged, View};
-use std::collections::HashMap;
+use crate::view::{Index, Indexes, LayerSource, View};
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 const TAR: &str = "layer.tar";
 const INDEX: &str = "layer.index";
@@ -46,8 +45,7 @@ pub struct Portable {
     fsync: bool,
     limits: Limits,
     base_images: Option<String>,
-    /// Indexes that were opened: they do not change.
-    indexes: Mutex<HashMap<String, Arc<Index>>>,
+    indexes: Indexes,
 }
 
 impl Portable {
@@ -70,7 +68,7 @@ impl Portable {
             fsync: options.fsync,
             limits: options.limits.clone(),
             base_images: options.base_images.clone(),
-            indexes: Mutex::default(),
+            indexes: Indexes::default(),
         })
     }
 
@@ -93,26 +91,19 @@ impl Portable {
 
     /// The index of a layer that has content of its own; `None` where it has none, or is a sandbox.
     fn index(&self, id: &LayerId) -> Result<Option<Arc<Index>>> {
-        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
         let kind = self.layer_kind(id)?;
-        if !matches!(kind, LayerKind::Imported | LayerKind::Folder) {
-            indexes.remove(id.key());
+        if matches!(kind, LayerKind::Empty | LayerKind::Sandbox) {
+            self.indexes.forget(id.key());
             return Ok(None);
         }
-        if let Some(index) = indexes.get(id.key()) {
-            return Ok(Some(Arc::clone(index)));
-        }
-        let opened = if kind == LayerKind::Imported {
-            Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits)
-        } else {
-            self.index_of_folder(id)
+        let open = || match kind {
+            LayerKind::Imported => Index::open(&self.path(id, TAR), &self.path(id, INDEX), &self.limits),
+            _ => self.index_of_folder(id),
         };
-        let index = Arc::new(opened.map_err(|e| of_layer(id, e))?);
-        indexes.insert(id.key().to_owned(), Arc::clone(&index));
-        Ok(Some(index))
+        self.indexes.get(id.key(), || open().map_err(|e| e.in_layer(id.as_str()))).map(Some)
     }
 
-    /// The temporary index of a layer that is the transport folder of a Windows host.
+    /// A temporary index, of the transport folder of a Windows host.
     fn index_of_folder(&self, id: &LayerId) -> Result<Index> {
         let root = self.transport_folder(id)?;
         let staging = self.scratch()?;
@@ -120,7 +111,7 @@ impl Portable {
         let tar = staging.root()?.create_file(Path::new(TAR))?;
         let (tar, _) = transport::to_layer_tar(&root, tar, self.lossless())?;
         Index::build(Arc::new(tar), &index, "", &self.limits)?;
-        Ok(Index::open(&path, &index, &self.limits)?.for_the_moment(staging))
+        Ok(Index::open(&path, &index, &self.limits)?.keeping(staging))
     }
 
     /// The folder of a layer that came from a Windows host, where its metadata is in it.
@@ -147,8 +138,9 @@ impl Portable {
         Ok(View::new(self.indexes_of(layers)?))
     }
 
-    fn indexes_of(&self, layers: &[LayerId]) -> Result<Vec<Arc<Index>>> {
-        layers.iter().filter_map(|id| self.index(id).transpose()).collect()
+    fn indexes_of(&self, layers: &[LayerId]) -> Result<Vec<Arc<dyn LayerSource>>> {
+        let indexes = layers.iter().filter_map(|id| self.index(id).transpose());
+        indexes.map(|index| Ok(index? as Arc<dyn LayerSource>)).collect()
     }
 
     /// A new folder for what is not whole yet; it goes when it is dropped.
@@ -178,14 +170,6 @@ impl Portable {
 
 fn is_read_only(error: &std::io::Error) -> bool {
     matches!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied)
-}
-
-/// Says in which layer an error happened, where the error has room for it.
-fn of_layer(id: &LayerId, error: Error) -> Error {
-    match error {
-        Error::Store { fault, layer, detail } if layer.is_empty() => Error::store(fault, id.as_str(), detail),
-        other => other,
-    }
 }
 
 impl Backend for Portable {
@@ -259,7 +243,7 @@ impl Backend for Portable {
     }
 
     fn destroy_layer(&self, id: &LayerId) -> Result<()> {
-        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
+        self.indexes.forget(id.key());
         self.remove_view(id)?;
         self.discard(Path::new(id.as_str()))
     }
@@ -312,7 +296,7 @@ impl Backend for Portable {
         self.changes(id, chain, visit)
     }
 
-    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<View> {
         self.merged(id, chain)
     }
 

@@ -8,7 +8,7 @@ use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, NamedStream,
 use crate::limits::Limits;
 use crate::nt::{FileAttributes, FileTime};
 use crate::view::chain::View;
-use crate::view::index::Index;
+use crate::view::{Index, LayerSource};
 use std::fs::File;
 use std::io::BufRead;
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ impl Layer {
 }
 
 /// A layer that was imported, in a folder.
-pub(super) fn index(folder: &Path, tar: &[u8]) -> Arc<Index> {
+pub(super) fn index(folder: &Path, tar: &[u8]) -> Arc<dyn LayerSource> {
     let name = (0..).find(|n| !folder.join(format!("{n}.tar")).exists()).unwrap();
     let (path, index) = (folder.join(format!("{name}.tar")), folder.join(format!("{name}.index")));
     std::fs::write(&path, tar).unwrap();
@@ -110,7 +110,7 @@ pub(super) fn index(folder: &Path, tar: &[u8]) -> Arc<Index> {
 /// A view that is laid out.
 pub(super) struct Sandbox {
     pub folder: TempDir,
-    pub layers: Vec<Arc<Index>>,
+    pub layers: Vec<Arc<dyn LayerSource>>,
     pub view: View,
 }
 
@@ -122,7 +122,7 @@ impl Sandbox {
         Self::above(folder, layers)
     }
 
-    fn above(folder: TempDir, layers: Vec<Arc<Index>>) -> Self {
+    fn above(folder: TempDir, layers: Vec<Arc<dyn LayerSource>>) -> Self {
         let view = View::new(layers.clone());
         let sandbox = Sandbox { folder, layers, view };
         std::fs::create_dir(sandbox.tree()).unwrap();

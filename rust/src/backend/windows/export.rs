@@ -15,10 +15,8 @@ use crate::layer_tar::{LayerWriter, WriterOptions};
 use crate::source::{ReadAt, Slice};
 use crate::tar_split::Assembled;
 use crate::transport::to_layer_tar;
-use crate::view::chain::View;
-use crate::view::compare::imported_change;
-use crate::view::index::Index;
-use crate::view::merged::Merged;
+use crate::view::compare::imported_changes;
+use crate::view::{Index, LayerSource, View};
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
@@ -79,19 +77,15 @@ impl Hcs {
         }
         let index = self.any_index(id, chain)?;
         let below = View::new(self.indexes_of(chain)?);
-        let mut reader = index.reader()?;
-        while let Some(found) = reader.next_found()? {
-            imported_change(&index, &found, &below, visit)?;
-        }
-        Ok(())
+        imported_changes(&*index, &below, visit)
     }
 
-    pub(super) fn view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
+    pub(super) fn view(&self, id: &LayerId, chain: &[LayerId]) -> Result<View> {
         let mut layers = self.indexes_of(chain)?;
         if self.layer_kind(id)? != LayerKind::Empty {
             layers.insert(0, self.any_index(id, chain)?);
         }
-        Ok(Merged::new(layers))
+        Ok(View::new(layers))
     }
 
     pub(super) fn open_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
@@ -101,18 +95,8 @@ impl Hcs {
 
     /// The index of an imported layer.
     pub(super) fn index(&self, id: &LayerId) -> Result<Arc<Index>> {
-        let mut indexes = self.indexes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(index) = indexes.get(id.key()) {
-            return Ok(Arc::clone(index));
-        }
         let path = self.path(id);
-        let index = self.open_index(&path, &path).map_err(|error| match error {
-            Error::Store { fault, layer, detail } if layer.is_empty() => Error::store(fault, id.as_str(), detail),
-            other => other,
-        })?;
-        let index = Arc::new(index);
-        indexes.insert(id.key().to_owned(), Arc::clone(&index));
-        Ok(index)
+        self.indexes.get(id.key(), || self.open_index(&path, &path).map_err(|error| error.in_layer(id.as_str())))
     }
 
     /// The index in one folder, of the files of a layer in another.
@@ -127,8 +111,8 @@ impl Hcs {
     }
 
     /// The indexes of a chain, nearest first; an empty layer adds nothing.
-    fn indexes_of(&self, chain: &[LayerId]) -> Result<Vec<Arc<Index>>> {
-        let mut indexes = Vec::with_capacity(chain.len());
+    fn indexes_of(&self, chain: &[LayerId]) -> Result<Vec<Arc<dyn LayerSource>>> {
+        let mut indexes: Vec<Arc<dyn LayerSource>> = Vec::with_capacity(chain.len());
         for (n, id) in chain.iter().enumerate() {
             if self.layer_kind(id)? != LayerKind::Empty {
                 indexes.push(self.any_index(id, &chain[n + 1..])?);
@@ -166,7 +150,7 @@ impl Hcs {
         let path = staging.path().join(INDEX);
         let tar = Arc::new(tar);
         Index::build(tar.clone(), &path, "", &self.limits)?;
-        Ok(Index::open_with(tar, &path, &self.limits)?.for_the_moment(staging))
+        Ok(Index::open_with(tar, &path, &self.limits)?.keeping(staging))
     }
 
     pub(super) fn check(
@@ -218,7 +202,7 @@ impl Hcs {
         };
         problem("index_damaged", claimed);
         if repair {
-            self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
+            self.indexes.forget(id.key());
             self.settle(&staging, id, INDEX)?;
         }
         Ok(())

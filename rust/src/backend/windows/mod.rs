@@ -34,12 +34,10 @@ use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
 use crate::progress::Progress;
-use crate::view::{Index, Merged};
+use crate::view::{Indexes, View};
 use service::{Place, Service};
-use std::collections::HashMap;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
 const SPLIT: &str = "layer.split";
 const INDEX: &str = "layer.index";
@@ -57,8 +55,7 @@ pub struct Hcs {
     service: Service,
     fsync: bool,
     limits: Limits,
-    /// Indexes that were opened: they do not change.
-    indexes: Mutex<HashMap<String, Arc<Index>>>,
+    indexes: Indexes,
 }
 
 impl Hcs {
@@ -99,7 +96,7 @@ impl Hcs {
             service: Service { flavour: options.flavour as u32, timeout: options.hcs_timeout, api: options.hcs_api },
             fsync: options.fsync,
             limits: options.limits.clone(),
-            indexes: Mutex::default(),
+            indexes: Indexes::default(),
         })
     }
 
@@ -263,7 +260,7 @@ impl Backend for Hcs {
         self.changes(id, chain, visit)
     }
 
-    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<Merged> {
+    fn layer_view(&self, id: &LayerId, chain: &[LayerId]) -> Result<View> {
         self.view(id, chain)
     }
 

@@ -1,6 +1,6 @@
 //! An index from the headers of a tar, in one pass.
 
-use super::{APPLICATION, HIDES, Holds, OPAQUE, Row, Summary, TOP, VERSION, integer, row, split, trimmed};
+use super::{APPLICATION, HIDES, OPAQUE, Summary, VERSION, integer, number_of, row, split, trimmed};
 use crate::error::{Error, Limit, Result, Rule, display_name};
 use crate::layer_tar::{EntryKind, Found, LayerReader, whiteout};
 use crate::limits::Limits;
@@ -8,6 +8,7 @@ use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
 use crate::source::{ReadAt, Source};
 use crate::sqlite::sql;
+use crate::view::source::{Holds, Row, TOP};
 use rusqlite::{Connection, Statement, params};
 use std::path::Path;
 use std::sync::Arc;
@@ -295,7 +296,7 @@ fn put(statement: &mut Statement<'_>, within: u64, row: &Row) -> rusqlite::Resul
         integer(within),
         row.key,
         row.name,
-        row.what.number(),
+        number_of(row.what),
         integer(row.folder),
         row.place.map(integer),
         integer(row.globals),

@@ -4,6 +4,7 @@ use super::*;
 use crate::layer_tar::LayerWriter;
 use crate::source::SparseRange;
 use crate::tar::{MemberHeader, Writer, typeflag};
+use crate::view::source::TOP;
 use proptest::prelude::*;
 use std::fs::File;
 use std::path::PathBuf;
