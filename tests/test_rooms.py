@@ -56,7 +56,8 @@ def faults(folder: Path, changed: dict[str, str], house: rooms.House = HOUSE) ->
 
 
 def test_the_rooms_of_this_crate() -> None:
-    assert rooms.faults(rooms.SOURCE, rooms.HOUSE) == []
+    found = rooms.faults(rooms.SOURCE, rooms.HOUSE)
+    assert not found, "\n".join(found)
 
 
 def test_a_tree_that_keeps_the_rules(tmp_path: Path) -> None:
@@ -94,7 +95,8 @@ UP = "nt -> store goes up"
     ],
 )
 def test_an_arrow_that_is_not_allowed(tmp_path: Path, file: str, added: str, line: int, fault: str) -> None:
-    assert f"{file}:{line}: {fault}" in faults(tmp_path, {file: f"{added}\n"})
+    found = faults(tmp_path, {file: f"{added}\n"})
+    assert [other for other in found if "circle" not in other] == [f"{file}:{line}: {fault}"]
 
 
 def test_a_macro_of_a_higher_room_without_a_path(tmp_path: Path) -> None:

@@ -91,6 +91,13 @@ class House:
             return len(self.floors)
         return next((floor for floor, rooms in enumerate(self.floors) if name[0] in rooms), None)
 
+    def way(self, user: Name, used: Name) -> str:
+        """Say which way an arrow goes; within a room, or where a floor is missing, none."""
+        above, below = self.floor(user), self.floor(used)
+        if len(user) > 1 or above is None or below is None:
+            return ""
+        return "up" if above < below else "sideways" if above == below else "down"
+
 
 HOUSE = House(FLOORS, SIDEWAYS, SYSTEM, PENDING)
 
@@ -107,7 +114,8 @@ def faults(source: Path, house: House) -> list[str]:
     edges = {edge: places for edge, places in edges.items() if arrow(*edge) not in house.pending}
     unread = {file for file in source.rglob("*.rs") if file not in crate.files}
     found = [f"{file.relative_to(source).as_posix()}: no `mod` leads to it" for file in sorted(unread)]
-    return found + wrong_floors(crate, house) + wrong_ways(edges, house) + circles(edges) + system(crate, house)
+    found += wrong_floors(crate, house) + wrong_ways(edges, house)
+    return found + circles(edges, house) + system(crate, house)
 
 
 def wrong_floors(crate: Crate, house: House) -> list[str]:
@@ -122,20 +130,21 @@ def wrong_floors(crate: Crate, house: House) -> list[str]:
 
 def wrong_ways(edges: dict[tuple[Name, Name], list[str]], house: House) -> list[str]:
     """List the arrows between rooms that go up, or sideways without being listed."""
-    found, there = [], set()
-    for (user, used), places in edges.items():
-        above, below = house.floor(user), house.floor(used)
-        if len(user) > 1 or above is None or below is None or above > below:
-            continue
-        there.add(arrow(user, used))
-        if above < below or arrow(user, used) not in house.sideways:
-            way = "up" if above < below else "sideways"
-            found += [f"{place}: {arrow(user, used)} goes {way}" for place in places]
-    return found + [f"{known}: is listed, and there is no such arrow" for known in house.sideways if known not in there]
+    found, listed = [], set()
+    for edge, places in edges.items():
+        way = house.way(*edge)
+        if way == "sideways" and arrow(*edge) in house.sideways:
+            listed.add(arrow(*edge))
+        elif way in {"up", "sideways"}:
+            found += [f"{place}: {arrow(*edge)} goes {way}" for place in places]
+    return found + [
+        f"{known}: is listed, and there is no such arrow" for known in house.sideways if known not in listed
+    ]
 
 
-def circles(edges: dict[tuple[Name, Name], list[str]]) -> list[str]:
-    """List the arrows that are part of a circle of modules of one folder."""
+def circles(edges: dict[tuple[Name, Name], list[str]], house: House) -> list[str]:
+    """List the arrows that are part of a circle of modules of one folder; one that goes up is listed as that."""
+    edges = {edge: places for edge, places in edges.items() if house.way(*edge) != "up"}
     uses: dict[Name, set[Name]] = defaultdict(set)
     for user, used in edges:
         uses[user].add(used)
