@@ -128,17 +128,43 @@ impl<W: Write> Writer<W> {
     }
 }
 
+type RecordList<'a> = Vec<(&'a [u8], Cow<'a, [u8]>)>;
+
 /// All header blocks of a member: the PAX header, where it needs one, and its own. `out` is what the last ones were in.
 fn headers(member: &MemberHeader<'_>, out: &mut Vec<u8>) -> Result<()> {
-    let mut records: Vec<(&[u8], Cow<'_, [u8]>)> = Vec::with_capacity(member.records.len() + 5);
-    records.extend(member.records.iter().map(|(key, value)| (key.as_ref(), Cow::Borrowed(value.as_slice()))));
-    let long = |name: &[u8]| name.len() > header::NAME.len() || !name.is_ascii() || name.contains(&0);
+    let mut records = records_of(member);
     let mut split = None;
-    if long(member.name) {
-        split = header::split_name(member.name);
-        records.push((b"path", member.name.into()));
+    if does_not_fit(member.name) {
+        // A name alone fits into a header without records, as Go writes the header of a whiteout.
+        split = header::split_name(member.name).filter(|_| records.is_empty());
+        if split.is_none() {
+            records.push((b"path", member.name.into()));
+        }
     }
-    if long(member.link_name) {
+    records.sort();
+    out.clear();
+    if !records.is_empty() {
+        pax_header(member, &records, out)?;
+    }
+    let (prefix, name) = split.unwrap_or((b"", member.name));
+    out.extend_from_slice(&header::block(&BlockFields {
+        prefix,
+        name,
+        link_name: member.link_name,
+        mode: member.mode,
+        size: member.size,
+        mtime: member.mtime.or(records.is_empty().then(Time::default)).map(|time| time.seconds),
+        typeflag: member.typeflag,
+        devices: true,
+    }));
+    Ok(())
+}
+
+/// The records of a member, without that of its name: its own, and what its header cannot hold.
+fn records_of<'a>(member: &'a MemberHeader<'_>) -> RecordList<'a> {
+    let mut records: RecordList = Vec::with_capacity(member.records.len() + 5);
+    records.extend(member.records.iter().map(|(key, value)| (key.as_ref(), Cow::Borrowed(value.as_slice()))));
+    if does_not_fit(member.link_name) {
         records.push((b"linkpath", member.link_name.into()));
     }
     if !fits_octal(SIZE_WIDTH, i64::try_from(member.size).unwrap_or(-1)) {
@@ -153,16 +179,18 @@ fn headers(member: &MemberHeader<'_>, out: &mut Vec<u8>) -> Result<()> {
             records.push((key, time.text().into_bytes().into()));
         }
     }
-    // A name alone fits into a header without records, as Go writes the header of a whiteout.
-    if split.is_some() && records.len() == 1 {
-        records.clear();
-    } else {
-        split = None;
-    }
-    records.sort();
-    out.clear();
+    records
+}
+
+/// Whether the name fields of a header cannot hold a name as it is.
+fn does_not_fit(name: &[u8]) -> bool {
+    name.len() > header::NAME.len() || !name.is_ascii() || name.contains(&0)
+}
+
+/// Writes a PAX header with these records to the empty `out`.
+fn pax_header(member: &MemberHeader<'_>, records: &RecordList<'_>, out: &mut Vec<u8>) -> Result<()> {
     out.resize(BLOCK, 0);
-    for (key, value) in &records {
+    for (key, value) in records {
         if !pax::valid(key, value) {
             let detail = format!("{} = {}", key.escape_ascii(), value[..value.len().min(64)].escape_ascii());
             return Err(Error::refused(Rule::PaxKey, detail).in_member(member.name));
@@ -173,32 +201,17 @@ fn headers(member: &MemberHeader<'_>, out: &mut Vec<u8>) -> Result<()> {
     if size > MAX_PAX_BODY {
         return Err(Error::limit(Limit::PaxBody, size, MAX_PAX_BODY).in_member(member.name));
     }
-    if records.is_empty() {
-        out.clear();
-    } else {
-        out[..BLOCK].copy_from_slice(&header::block(&BlockFields {
-            prefix: b"",
-            name: &pax_header_name(member.name),
-            link_name: b"",
-            mode: 0,
-            size,
-            mtime: Some(0),
-            typeflag: typeflag::PAX,
-            devices: false,
-        }));
-        out.resize(out.len() + padding(size) as usize, 0);
-    }
-    let (prefix, name) = split.unwrap_or((b"", member.name));
-    out.extend_from_slice(&header::block(&BlockFields {
-        prefix,
-        name,
-        link_name: member.link_name,
-        mode: member.mode,
-        size: member.size,
-        mtime: member.mtime.or(records.is_empty().then(Time::default)).map(|time| time.seconds),
-        typeflag: member.typeflag,
-        devices: true,
+    out[..BLOCK].copy_from_slice(&header::block(&BlockFields {
+        prefix: b"",
+        name: &pax_header_name(member.name),
+        link_name: b"",
+        mode: 0,
+        size,
+        mtime: Some(0),
+        typeflag: typeflag::PAX,
+        devices: false,
     }));
+    out.resize(out.len() + padding(size) as usize, 0);
     Ok(())
 }
 
