@@ -9,7 +9,8 @@ use super::{Hcs, INDEX, SPLIT, utility_vm};
 use crate::backend::piped::{Sender, pipe};
 use crate::backend::{Backend, Imported, LayerId};
 use crate::digest::hashing::Hasher;
-use crate::error::{Error, Limit, Result, from_io};
+use crate::digest::{Tee, digest};
+use crate::error::{Error, Result, from_io};
 use crate::fs::Root;
 use crate::layer_tar::{EntryKind, LayerEntry, LayerReader};
 use crate::limits::Limits;
@@ -167,12 +168,10 @@ fn is_of_utility_vm(name: &[u8]) -> bool {
 struct Apart(Arc<Mutex<Inner>>);
 
 struct Inner {
-    tar: Box<dyn Read + Send>,
+    tar: Tee<Box<dyn Read + Send>>,
     sender: Option<Sender>,
-    thread: Option<JoinHandle<Result<()>>>,
-    hasher: Option<Hasher>,
-    limits: Limits,
-    progress: Progress,
+    thread: JoinHandle<Result<()>>,
+    hasher: Arc<Mutex<Hasher>>,
 }
 
 impl Apart {
@@ -185,25 +184,23 @@ impl Apart {
             split.flush().map_err(|e| Error::io("write", None, e))
         };
         let thread = std::thread::Builder::new().name("winlayers-split".into()).spawn(work);
-        let thread = Some(thread.map_err(|e| Error::io("start a thread", None, e))?);
-        let (sender, hasher, limits) = (Some(sender), Some(Hasher::start()?), limits.clone());
-        Ok(Apart(Arc::new(Mutex::new(Inner { tar, sender, thread, hasher, limits, progress }))))
+        let thread = thread.map_err(|e| Error::io("start a thread", None, e))?;
+        let (tar, hasher) = Tee::new(tar, progress, limits)?;
+        Ok(Apart(Arc::new(Mutex::new(Inner { tar, sender: Some(sender), thread, hasher }))))
     }
 
-    /// Reads what is left, and gives digest and size of all.
+    /// Reads what is left, and gives digest and size of all. The other clones are gone.
     fn finish(mut self) -> Result<(String, u64)> {
         let read = io::copy(&mut self, &mut io::sink()).map_err(from_io);
-        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let flushed = inner.sender.take().map_or(Ok(()), |mut sender| sender.flush());
-        let thread = inner.thread.take().expect("taken here only");
+        let inner = Arc::into_inner(self.0).expect("the reader is gone").into_inner();
+        let Inner { tar, sender, thread, hasher } = inner.unwrap_or_else(PoisonError::into_inner);
+        let flushed = sender.map_or(Ok(()), |mut sender| sender.flush());
+        drop(tar);
         // What ended it is the reason why nobody reads the pipe any more.
         thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
         read?;
         flushed.map_err(from_io)?;
-        let hasher = inner.hasher.take().expect("taken here only");
-        let size = hasher.size();
-        inner.progress.finish(size)?;
-        Ok((hasher.finish(), size))
+        Ok(digest(hasher))
     }
 }
 
@@ -211,17 +208,7 @@ impl Read for Apart {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let n = inner.tar.read(buf)?;
-        let inner = &mut *inner;
-        if let Some(hasher) = &mut inner.hasher {
-            hasher.update(&buf[..n]);
-            let size = hasher.size();
-            inner
-                .limits
-                .check(Limit::TotalBytes, size)
-                .and_then(|()| inner.progress.at(size))
-                .map_err(io::Error::other)?;
-        }
-        // Where the thread ended early, `finish` tells why.
+        // Where the thread ended early, `finish` returns why.
         if inner.sender.as_mut().is_some_and(|sender| sender.write_all(&buf[..n]).is_err()) {
             inner.sender = None;
         }
