@@ -10,11 +10,10 @@ use crate::fs::disk::name_bytes;
 use crate::fs::staging::Staging;
 use crate::transport::is_of_driver;
 use std::path::Path;
-use std::sync::PoisonError;
 
 impl Hcs {
     pub(super) fn destroy(&self, id: &LayerId) -> Result<()> {
-        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
+        self.indexes.forget(id.key());
         let aside = Staging::new(&self.home.path().join(TRASH))?;
         let relative = aside.relative(&self.home)?;
         let gone = relative.join(id.as_str());
@@ -56,7 +55,7 @@ impl Hcs {
 
     /// Takes out of a layer's folder all that is not the store's own.
     pub(super) fn clear(&self, id: &LayerId) -> Result<()> {
-        self.indexes.lock().unwrap_or_else(PoisonError::into_inner).remove(id.key());
+        self.indexes.forget(id.key());
         let _held = Privileges::hold(&Privilege::WRITE)?;
         let folder = Folder::open(&self.path(id))?;
         for name in self.home.list(Path::new(id.as_str()))? {

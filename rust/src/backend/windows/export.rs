@@ -19,7 +19,7 @@ use crate::view::compare::imported_changes;
 use crate::view::{Index, LayerSource, View};
 use std::io::{self, BufReader, Cursor, Read, Write};
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 impl Hcs {
     pub(super) fn export(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export> {
