@@ -16,8 +16,8 @@ CODE = re.compile(r'^ +[A-Z]\w+ = "([a-z_]+)", "', re.MULTILINE)
 
 
 def codes() -> set[str]:
-    """The closed sets of `rust/src/error.rs`, and the codes that stand for a whole variant."""
-    text = (ROOT / "rust" / "src" / "error.rs").read_text(encoding="utf-8")
+    """The closed sets of `rust/src/error/codes.rs`, and the codes that stand for a whole variant."""
+    text = (ROOT / "rust" / "src" / "error" / "codes.rs").read_text(encoding="utf-8")
     return {*CODE.findall(text), "integrity", "unsupported"}
 
 

@@ -5,27 +5,13 @@ import json
 import sys
 from pathlib import Path
 
+import codes
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGE = ROOT / "docs" / "formats" / "layer-tar.md"
 TABLE = ROOT / "tests" / "data" / "go_winio_classes.json"
 BEGIN, END = "<!-- deviations: made by tools/deviations.py -->\n", "<!-- end of deviations -->\n"
 
-LOSSES = {
-    "data_stream": "that a file has no DATA stream: an empty one will be read; or that something else has an empty one",
-    "ea_duplicates": "all but the last extended attribute of one name",
-    "ea_encoding": "padding and offsets of the list of extended attributes",
-    "ea_flags": "flags of extended attributes",
-    "ea_order": "the order of extended attributes: they come back sorted by name",
-    "ea_streams": "that there was an EA stream without attributes, or more than one",
-    "reparse_point": "all of a reparse buffer but its print name: the rest is made anew",
-    "security_descriptor": "all but the last security descriptor, and an empty one",
-    "sparse": "which ranges of a sparse file are holes: they become zeros",
-    "stream": "a stream that no member carries: named streams of directories or before the data, object ids, ...",
-    "stream_attributes": "attribute bits of a stream",
-    "stream_name": "a stream name of another form than `:name:$DATA`",
-    "stream_order": "the order of streams",
-    "time_range": "a time outside 1677 to 2262, which wraps around",
-}
 BETTER = {
     "absent_times": "a time without a record is `None`, not a date that was made up",
     "contiguous": "members of type `7` and `S` are files with their data",
@@ -56,6 +42,7 @@ REFUSED = {
 def deviations() -> str:
     """Make the list."""
     rows = json.loads(TABLE.read_text(encoding="utf-8")).values()
+    lost = {kind: code.meaning for kind, code in codes.sets()["LossKind"].items()}
     same = sum(all(part["class"] == "same" for part in row.values()) for row in rows)
     losses: dict[str, int] = {}
     better: dict[str, int] = {}
@@ -64,15 +51,15 @@ def deviations() -> str:
         for kinds, key in ((losses, "losses"), (better, "why")):
             for kind in {kind for part in row.values() for kind in part.get(key, ())}:
                 kinds[kind] = kinds.get(kind, 0) + 1
-        codes = {code for part in row.values() for code in part.get("codes", ())}
-        codes |= {part["code"] for part in row.values() if "code" in part}
-        for code in codes:
+        both = {code for part in row.values() for code in part.get("codes", ())}
+        both |= {part["code"] for part in row.values() if "code" in part}
+        for code in both:
             refused[code] = refused.get(code, 0) + 1
     return "\n".join(
         [
             f"Of {len(rows)} cases of go-winio's own answers, {same} are the same in both directions. The others:",
             "",
-            *_table("what go-winio loses, and we say so", "loss", losses, LOSSES),
+            *_table("what go-winio loses, and we say so", "loss", losses, lost),
             *_table("what both refuse", "code", refused, REFUSED),
             *_table("what we do better, a closed list", "reason", better, BETTER),
         ]

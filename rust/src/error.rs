@@ -4,9 +4,13 @@
 //! goes past a *bound* ([`Error::Limit`]) never share a variant, and neither do faults of the caller
 //! ([`Error::Misuse`]). Every error has a stable code ([`Error::code`]); codes are listed in `docs/errors.md`.
 
+mod codes;
+
 use crate::hresult::Hresult;
 use std::fmt;
 use std::path::{Path, PathBuf};
+
+pub use codes::{ErrorKind, Format, Limit, Misuse, Rule, StoreFault};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -142,193 +146,6 @@ impl fmt::Display for HcsError {
     }
 }
 
-macro_rules! closed_set {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $code:literal, $text:literal;)+ }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)+ }
-
-        impl $name {
-            /// All values, for tests and documentation.
-            pub const ALL: &'static [$name] = &[$($name::$variant),+];
-
-            /// The stable code that programs compare.
-            #[must_use]
-            pub fn code(self) -> &'static str {
-                match self { $($name::$variant => $code,)+ }
-            }
-        }
-
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(match self { $($name::$variant => $text,)+ })
-            }
-        }
-    };
-}
-
-closed_set! {
-    /// The formats this crate reads.
-    Format {
-        /// POSIX tar framing: header blocks, PAX records, GNU extensions.
-        Tar = "bad_tar", "tar";
-        /// Windows records inside a tar member (`MSWINDOWS.*`, `LIBARCHIVE.*`, `WINLAYERS.*`).
-        LayerTar = "bad_layer_tar", "layer tar";
-        /// The byte stream of `BackupRead`.
-        BackupStream = "bad_backup_stream", "backup stream";
-        /// tar-split metadata.
-        TarSplit = "bad_tar_split", "tar-split metadata";
-        /// A gzip stream.
-        Gzip = "bad_gzip", "gzip";
-        /// A zstd stream.
-        Zstd = "bad_zstd", "zstd";
-        /// A reparse data buffer.
-        ReparsePoint = "bad_reparse_point", "reparse point";
-        /// A list of extended attributes.
-        ExtendedAttributes = "bad_extended_attributes", "extended attribute list";
-        /// A self-relative security descriptor.
-        SecurityDescriptor = "bad_security_descriptor", "security descriptor";
-        /// Security descriptor definition language.
-        Sddl = "bad_sddl", "SDDL";
-        /// A security identifier.
-        Sid = "bad_sid", "SID";
-        /// A GUID in text form.
-        Guid = "bad_guid", "GUID";
-        /// The sidecar file of `extract`.
-        Sidecar = "bad_sidecar", "sidecar";
-        /// The folder that HCS imports a layer from, and exports it to.
-        Transport = "bad_transport", "transport folder";
-        /// An OCI image layout, or an archive of `docker save`.
-        Image = "bad_image", "image";
-    }
-}
-
-closed_set! {
-    /// The bounds of [`crate::limits::Limits`].
-    Limit {
-        /// A path, in UTF-16 units.
-        Path = "limit_path", "path length";
-        /// One component of a path, in UTF-16 units.
-        Component = "limit_component", "path component length";
-        /// The records of one PAX header, in bytes.
-        PaxBody = "limit_pax_body", "PAX header size";
-        /// The extended attributes of one entry, in bytes.
-        ExtendedAttributes = "limit_extended_attributes", "extended attribute list size";
-        /// A reparse buffer, in bytes.
-        ReparsePoint = "limit_reparse_point", "reparse buffer size";
-        /// A security descriptor, in bytes.
-        SecurityDescriptor = "limit_security_descriptor", "security descriptor size";
-        /// Named streams of one entry.
-        Streams = "limit_streams", "number of streams";
-        /// Entries of one layer.
-        Entries = "limit_entries", "number of entries";
-        /// The data of one member, in bytes, holes included.
-        MemberBytes = "limit_member_bytes", "member size";
-        /// The uncompressed layer, in bytes.
-        TotalBytes = "limit_total_bytes", "layer size";
-        /// Sparse ranges of one member.
-        SparseRanges = "limit_sparse_ranges", "number of sparse ranges";
-        /// One line of tar-split metadata or of a sidecar, or one JSON document of an image, in bytes.
-        Line = "limit_line", "length of a line or document";
-    }
-}
-
-closed_set! {
-    /// Why well-formed input is refused.
-    Rule {
-        /// A name that would leave the root: absolute, a drive, `..`.
-        NameEscapes = "name_escapes", "the name leaves the layer";
-        /// A backslash inside a member name.
-        NameBackslash = "name_backslash", "a member name holds a backslash";
-        /// A NUL inside a name.
-        NameNul = "name_nul", "the name holds a NUL";
-        /// An empty name, or an empty component.
-        NameEmpty = "name_empty", "the name is empty";
-        /// A colon that is not that of a stream of the member before.
-        NameColon = "name_colon", "a colon that names no stream of the member before it";
-        /// A name that is not WTF-8 where it would meet a disk.
-        NameNotUnicode = "name_not_unicode", "the name is not WTF-8";
-        /// A name that the target file system would mangle.
-        NameReserved = "name_reserved", "the file system cannot hold this name";
-        /// A root that a layer does not have.
-        RootUnknown = "root_unknown", "a layer holds Files, Hives and UtilityVM only";
-        /// One name twice.
-        DuplicateName = "duplicate_name", "an entry of this name came before";
-        /// Two names equal without case.
-        CaseCollision = "case_collision", "two names differ only in case";
-        /// A link that leaves the root.
-        LinkEscapes = "link_escapes", "the link leaves the layer";
-        /// A real file whose name starts with `.wh.`.
-        WhiteoutName = "whiteout_name", "a real file may not be named like a whiteout";
-        /// A member type that a layer cannot hold: devices, FIFOs.
-        MemberType = "member_type", "a layer cannot hold this member type";
-        /// A reparse tag that the dialect cannot carry.
-        ReparseTag = "reparse_tag", "the dialect cannot carry this reparse tag";
-        /// A stream, or an order of streams, that the dialect cannot carry.
-        StreamOrder = "stream_order", "the dialect cannot carry this stream here";
-        /// A value that a PAX record cannot hold.
-        PaxKey = "pax_key", "no PAX record can hold this key or value";
-        /// Something would be lost, and `on_loss="error"` was asked for.
-        Loss = "loss", "the dialect would lose this";
-        /// Something that a transport folder has no form for: a link outside of `Files`, a whiteout of a hive, ...
-        TransportForm = "transport_form", "a transport folder has no form for this";
-        /// The target exists.
-        TargetExists = "target_exists", "the target exists";
-        /// A file changed while it was read.
-        FileChanged = "file_changed", "the file changed while it was read";
-    }
-}
-
-closed_set! {
-    /// What keeps a layer store from doing what it was asked to.
-    StoreFault {
-        /// There is no layer of this id.
-        LayerNotFound = "layer_not_found", "there is no such layer";
-        /// There is one already.
-        LayerExists = "layer_exists", "the layer exists";
-        /// It is mounted, or a stream of it is open.
-        LayerInUse = "layer_in_use", "the layer is in use";
-        /// Other layers stand on it.
-        HasChildren = "has_children", "other layers stand on this one";
-        /// The parent that was given is not the one that is recorded.
-        WrongParent = "wrong_parent", "the parent is another one";
-        /// A sandbox stands on a parent.
-        NoParent = "no_parent", "a sandbox needs a parent";
-        /// The kind of layer cannot do it: an import into a sandbox, a size for a layer that is none.
-        WrongKind = "wrong_kind", "this kind of layer cannot do that";
-        /// The id is no single path component that NTFS can hold, or a reserved one.
-        BadId = "bad_layer_id", "no id of a layer";
-        /// A layer does not hold what it should.
-        Damaged = "layer_damaged", "the layer is damaged";
-        /// The chain of parents leads in a circle, or to a layer that is missing.
-        BadChain = "bad_chain", "the chain of parents is broken";
-        /// The store was written by a version that this one does not know.
-        HomeVersion = "home_version", "the store has another version";
-        /// The store cannot be where it is: no folder, a network file system, no write access.
-        HomeUnsupported = "home_unsupported", "no store can be here";
-    }
-}
-
-closed_set! {
-    /// Ways to use a value that its documentation rules out.
-    Misuse {
-        /// A second or re-entrant use of a reader, writer or stream.
-        InUse = "in_use", "this object is in use";
-        /// Data of an entry that a forward-only reader has left behind.
-        EntryPassed = "entry_passed", "the reader has moved past this entry";
-        /// Data of an entry that belongs to no reader.
-        EntryDetached = "entry_detached", "this entry belongs to no reader";
-        /// Use after `close`.
-        Closed = "closed", "this object is closed";
-        /// Use of a writer after an error.
-        Poisoned = "poisoned", "this writer failed before and cannot go on";
-        /// An argument that no input could make right.
-        Argument = "bad_argument", "bad argument";
-        /// Data for an entry that has none, or none for one that has.
-        Data = "bad_data", "data does not fit the entry";
-    }
-}
-
 impl Error {
     /// A format error without a place; add one with [`Error::at`] and [`Error::in_member`].
     pub fn format(
@@ -421,16 +238,22 @@ impl Error {
     /// ```
     #[must_use]
     pub fn code(&self) -> &'static str {
+        self.kind().name()
+    }
+
+    /// What it is, without its place and its details.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
         match self {
-            Error::Format(error) => error.format.code(),
-            Error::Limit { limit, .. } => limit.code(),
-            Error::Refused { rule, .. } => rule.code(),
-            Error::Integrity { .. } => "integrity",
-            Error::Store { fault, .. } => fault.code(),
-            Error::Unsupported { .. } => "unsupported",
-            Error::Hcs(_) => "hcs",
-            Error::Io { .. } => "io",
-            Error::Misuse { misuse, .. } => misuse.code(),
+            Error::Format(error) => ErrorKind::Format(error.format),
+            Error::Limit { limit, .. } => ErrorKind::Limit(*limit),
+            Error::Refused { rule, .. } => ErrorKind::Refused(*rule),
+            Error::Integrity { .. } => ErrorKind::Integrity,
+            Error::Store { fault, .. } => ErrorKind::Store(*fault),
+            Error::Unsupported { .. } => ErrorKind::Unsupported,
+            Error::Hcs(_) => ErrorKind::Hcs,
+            Error::Io { .. } => ErrorKind::Io,
+            Error::Misuse { misuse, .. } => ErrorKind::Misuse(*misuse),
         }
     }
 }

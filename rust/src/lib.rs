@@ -101,16 +101,19 @@
 //! 2  sqlite.rs       What a store's databases have in common.
 //! 1  nt              The values of the NT kernel that a layer carries: times, attributes, names, links, extended
 //!                    attributes and security descriptors.
+//! 0  closed_set.rs   Closed sets: enums of which every value has a stable name, most of them a text, and some a
+//!                    severity.
 //! 0  error.rs        What can go wrong, as one closed set of values.
 //! 0  hresult.rs      What Windows functions return: an HRESULT, which may hold a Win32 code.
 //! 0  limits.rs       Every bound on input, with the attack it stops.
 //! 0  policy.rs       What is refused, what may be dropped, and how a loss is reported.
+//! 0  problem.rs      What is wrong with a layer or a store, as a closed set of codes, each with a severity.
 //! 0  progress.rs     How far a long piece of work is, and a way to stop it.
 //! 0  digest          The two checksums of layers: SHA-256 for diff IDs and contents, CRC-64 for tar-split.
 //! 0  source.rs       Where bytes come from: a stream, or something that can be read anywhere; and which of them are
 //!                    holes.
-//! within a floor: error -> hresult; limits -> error; policy -> error; progress -> error; digest -> error, limits,
-//!                    progress, source; tar_split -> fs
+//! within a floor: error -> hresult, closed_set; policy -> closed_set, error; problem -> closed_set, error; limits ->
+//!                    error; progress -> error; digest -> error, limits, progress, source; tar_split -> fs
 //! ```
 //! <!-- end of rooms -->
 //!
@@ -161,6 +164,7 @@
 
 pub mod backend;
 pub mod backup_stream;
+mod closed_set;
 pub mod compress;
 pub mod digest;
 pub mod error;
@@ -172,6 +176,7 @@ pub mod layer_tar;
 pub mod limits;
 pub mod nt;
 pub mod policy;
+pub mod problem;
 pub mod progress;
 pub mod source;
 mod sqlite;

@@ -1,5 +1,6 @@
 //! What is refused, what may be dropped, and how a loss is reported.
 
+use crate::closed_set::closed_set;
 use crate::error::{Error, Result, Rule};
 
 /// Which well-formed names and members are refused. The defaults refuse what no layer of Windows holds.
@@ -49,16 +50,72 @@ impl Policy {
     }
 }
 
-/// What a writer does when its dialect cannot carry something.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OnLoss {
-    /// List it in the writer's losses. The default.
-    #[default]
-    Report,
-    /// Refuse the entry.
-    Error,
-    /// Neither.
-    Ignore,
+closed_set! {
+    /// What a writer does when its dialect cannot carry something.
+    #[derive(Default)]
+    pub enum OnLoss {
+        /// List it in the writer's losses. The default.
+        #[default]
+        Report = "report";
+        /// Refuse the entry.
+        Error = "error";
+        /// Neither.
+        Ignore = "ignore";
+    }
+}
+
+closed_set! {
+    /// What a dialect, a transport folder or a disk could not carry.
+    pub enum LossKind {
+        /// Attributes that the host sets itself, or that a file of the target cannot have.
+        Attributes = "attributes", "attributes" => Warning;
+        /// That a file has no DATA stream: an empty one will be read; or that something else has an empty one.
+        DataStream = "data_stream", "whether there is an empty DATA stream" => Info;
+        /// The metadata of a directory that comes twice: that of the later one counts.
+        DuplicateDirectory = "duplicate_directory", "the later metadata of the directory counts" => Warning;
+        /// All but the last extended attribute of one name.
+        EaDuplicates = "ea_duplicates", "extended attributes of one name" => Warning;
+        /// Padding and offsets of the list of extended attributes.
+        EaEncoding = "ea_encoding", "padding or offsets of the list" => Info;
+        /// Flags of extended attributes.
+        EaFlags = "ea_flags", "flags of extended attributes" => Warning;
+        /// The order of extended attributes: they come back sorted by name.
+        EaOrder = "ea_order", "the order of extended attributes" => Info;
+        /// That there was an EA stream without attributes, or more than one.
+        EaStreams = "ea_streams", "an empty EA stream" => Info;
+        /// That a file is a hard link: it is a file of its own, or not on the disk.
+        HardLink = "hard_link", "it is a file of its own, with a copy of the data" => Warning;
+        /// That a directory has no entry: it will be read as one.
+        ImpliedDirectory = "implied_directory", "it has no entry, and will be read as one" => Info;
+        /// A link that leads out of the layer: on the disk it is an empty file.
+        Link = "link", "on the disk it is a file, which leads nowhere" => Warning;
+        /// Metadata of a hard link or a whiteout, which have none of their own.
+        LinkMetadata = "link_metadata", "metadata of a hard link or whiteout" => Info;
+        /// A link name that differs from the target in the reparse buffer.
+        LinkName = "link_name", "its reparse buffer names another target" => Warning;
+        /// All of a reparse buffer but its print name: the rest is made from that.
+        ReparsePoint = "reparse_point", "only its print name is kept" => Warning;
+        /// A reparse point of a tag that go-winio refuses; the layer cannot be written in its dialect.
+        ReparseTag = "reparse_tag", "the dialect refuses this reparse tag" => Error;
+        /// All but the last security descriptor, and an empty one.
+        SecurityDescriptor = "security_descriptor", "only the last one is kept, and no empty one" => Warning;
+        /// Which ranges of a sparse file are holes: they become zeros.
+        Sparse = "sparse", "holes become zeros" => Warning;
+        /// A stream that no member carries: named streams of directories or before the data, object ids, ...
+        Stream = "stream", "a stream that cannot be carried" => Warning;
+        /// Attribute bits of a stream.
+        StreamAttributes = "stream_attributes", "attributes of a stream" => Info;
+        /// A stream name of another form than `:name:$DATA`.
+        StreamName = "stream_name", "it will be read under another name" => Warning;
+        /// The order of streams.
+        StreamOrder = "stream_order", "order and attributes of its streams" => Info;
+        /// A last write time that is not recorded: it reads as 1970.
+        TimeAbsent = "time_absent", "no last write time reads as 1970" => Warning;
+        /// A time outside 1677 to 2262, which wraps around.
+        TimeRange = "time_range", "a time that is out of range" => Warning;
+        /// Times that a file of a transport folder or a host cannot have.
+        Times = "times", "times" => Warning;
+    }
 }
 
 /// One thing that a dialect could not carry.
@@ -68,8 +125,8 @@ pub struct Loss {
     pub path: Vec<u8>,
     /// The stream it happened in, where it is not the member itself.
     pub stream: Option<Vec<u8>>,
-    /// What kind of thing was lost: a stable snake_case word.
-    pub kind: &'static str,
+    /// What kind of thing was lost; `docs/formats/losses.md` lists the kinds.
+    pub kind: LossKind,
     /// More about it, for people.
     pub detail: String,
 }
@@ -127,26 +184,25 @@ impl Losses {
         self.list
     }
 
-    pub fn add(&mut self, name: &[u8], kind: &'static str, detail: impl Into<String>) -> Result<()> {
+    pub fn add(&mut self, name: &[u8], kind: LossKind, detail: impl Into<String>) -> Result<()> {
         self.push(name, None, kind, detail.into())
     }
 
-    pub fn add_stream(
-        &mut self,
-        name: &[u8],
-        stream: &[u8],
-        kind: &'static str,
-        detail: impl Into<String>,
-    ) -> Result<()> {
+    /// Adds a loss whose kind says all about it.
+    pub fn note(&mut self, name: &[u8], kind: LossKind) -> Result<()> {
+        self.push(name, None, kind, kind.to_string())
+    }
+
+    pub fn add_stream(&mut self, name: &[u8], stream: &[u8], kind: LossKind, detail: impl Into<String>) -> Result<()> {
         self.push(name, Some(stream.to_vec()).filter(|s| !s.is_empty()), kind, detail.into())
     }
 
-    pub fn push(&mut self, name: &[u8], stream: Option<Vec<u8>>, kind: &'static str, detail: String) -> Result<()> {
+    pub fn push(&mut self, name: &[u8], stream: Option<Vec<u8>>, kind: LossKind, detail: String) -> Result<()> {
         match self.on_loss {
             OnLoss::Ignore => Ok(()),
-            OnLoss::Error => Err(Error::refused(Rule::Loss, format!("{kind}: {detail}"))),
+            OnLoss::Error => Err(Error::refused(Rule::Loss, format!("{}: {detail}", kind.name()))),
             OnLoss::Report => {
-                self.list.push(kind, Loss { path: name.to_vec(), stream, kind, detail });
+                self.list.push(kind.name(), Loss { path: name.to_vec(), stream, kind, detail });
                 Ok(())
             }
         }

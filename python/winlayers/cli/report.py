@@ -32,7 +32,7 @@ def report_object(report: wl.LayerReport) -> dict[str, Any]:
         "entries": report.entries,
         "size": report.size,
         "problems": [
-            {"code": problem.code}
+            {"code": problem.code, "severity": problem.severity}
             | json_name("path", problem.raw_path)
             | {"offset": problem.offset, "message": problem.message}
             for problem in report.problems
@@ -51,7 +51,12 @@ def loss_line(loss: wl.Loss) -> str:
 
 def loss_object(loss: wl.Loss) -> dict[str, Any]:
     """Give a loss as JSON has it."""
-    return json_name("path", loss.raw_path) | {"stream": loss.stream, "kind": loss.kind, "detail": loss.detail}
+    return json_name("path", loss.raw_path) | {
+        "stream": loss.stream,
+        "kind": loss.kind,
+        "severity": loss.severity,
+        "detail": loss.detail,
+    }
 
 
 def _problems(report: wl.LayerReport, stream: Any) -> None:

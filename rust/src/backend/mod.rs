@@ -13,7 +13,9 @@ pub mod recording;
 #[cfg(windows)]
 pub mod windows;
 
+use crate::closed_set::closed_set;
 use crate::error::Result;
+use crate::problem::ProblemCode;
 use crate::progress::Progress;
 use std::fs::File;
 use std::io::Read;
@@ -25,29 +27,17 @@ pub use id::LayerId;
 pub use open::{check_available, open};
 pub use options::{BackendKind, BackendOptions, Flavour, HcsApi};
 
-/// What a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum LayerKind {
-    /// Made, and not filled yet.
-    Empty,
-    /// Filled by an import; it does not change any more.
-    Imported,
-    /// Writable.
-    Sandbox,
-    /// Files as a Windows host, or the diff flavour, has them: it is what lies there.
-    Folder,
-}
-
-impl LayerKind {
-    /// The word for it: `empty`, `imported`, `sandbox` or `folder`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            LayerKind::Empty => "empty",
-            LayerKind::Imported => "imported",
-            LayerKind::Sandbox => "sandbox",
-            LayerKind::Folder => "folder",
-        }
+closed_set! {
+    /// What a layer is.
+    pub enum LayerKind {
+        /// Made, and not filled yet.
+        Empty = "empty";
+        /// Filled by an import; it does not change any more.
+        Imported = "imported";
+        /// Writable.
+        Sandbox = "sandbox";
+        /// Files as a Windows host, or the diff flavour, has them: it is what lies there.
+        Folder = "folder";
     }
 }
 
@@ -237,7 +227,7 @@ pub trait Backend: Send + Sync {
         id: &LayerId,
         repair: bool,
         progress: &Progress,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()>;
 
     /// Removes what killed processes left: of layers that never came to be, and of those that were seen and are not in

@@ -1,61 +1,30 @@
 //! Which backend a store has, and what a backend can be told.
 
+use crate::closed_set::closed_set;
 use crate::limits::Limits;
 use std::time::Duration;
 
-/// What keeps the layers of a store.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum BackendKind {
-    /// Plain files, on any system.
-    Portable,
-    /// The Host Compute Service of Windows.
-    Hcs,
-}
-
-impl BackendKind {
-    /// The name of it: `portable` or `hcs`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            BackendKind::Portable => "portable",
-            BackendKind::Hcs => "hcs",
-        }
-    }
-
-    /// The backend of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [BackendKind::Portable, BackendKind::Hcs].into_iter().find(|kind| kind.name() == name)
+closed_set! {
+    /// What keeps the layers of a store.
+    pub enum BackendKind {
+        /// Plain files, on any system.
+        Portable = "portable";
+        /// The Host Compute Service of Windows.
+        Hcs = "hcs";
     }
 }
 
-/// Which functions of Windows do what two DLLs can do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum HcsApi {
-    /// Those of `vmcompute.dll`, as all tools call them; of `computestorage.dll` what only it has.
-    #[default]
-    Auto,
-    /// Those of `vmcompute.dll`.
-    Vmcompute,
-    /// Those of `computestorage.dll` (Windows Server 2019 and later), where it has one.
-    Computestorage,
-}
-
-impl HcsApi {
-    /// The name of it: `auto`, `vmcompute` or `computestorage`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            HcsApi::Auto => "auto",
-            HcsApi::Vmcompute => "vmcompute",
-            HcsApi::Computestorage => "computestorage",
-        }
-    }
-
-    /// The choice of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [HcsApi::Auto, HcsApi::Vmcompute, HcsApi::Computestorage].into_iter().find(|api| api.name() == name)
+closed_set! {
+    /// Which functions of Windows do what two DLLs can do.
+    #[derive(Default)]
+    pub enum HcsApi {
+        /// Those of `vmcompute.dll`, as all tools call them; of `computestorage.dll` what only it has.
+        #[default]
+        Auto = "auto";
+        /// Those of `vmcompute.dll`.
+        Vmcompute = "vmcompute";
+        /// Those of `computestorage.dll` (Windows Server 2019 and later), where it has one.
+        Computestorage = "computestorage";
     }
 }
 

@@ -4,6 +4,7 @@
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::backend::LayerId;
 use crate::error::{Error, Result};
+use crate::problem::ProblemCode;
 use crate::progress::Progress;
 use std::collections::BTreeMap;
 use std::io::{self, Read};
@@ -238,7 +239,7 @@ impl Backend for Recording {
         id: &LayerId,
         repair: bool,
         progress: &Progress,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()> {
         self.inner.check_layer(id, repair, progress, problem)
     }

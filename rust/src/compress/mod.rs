@@ -18,18 +18,20 @@ mod reader;
 mod unzstd;
 mod writer;
 
+use crate::closed_set::closed_set;
 pub use reader::Reader;
 pub use writer::Writer;
 
-/// How a stream of bytes is compressed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Compression {
-    /// Not at all.
-    None,
-    /// Gzip, RFC 1952.
-    Gzip,
-    /// Zstandard, RFC 8878.
-    Zstd,
+closed_set! {
+    /// How a stream of bytes is compressed.
+    pub enum Compression {
+        /// Not at all.
+        None = "none";
+        /// Gzip, RFC 1952.
+        Gzip = "gzip";
+        /// Zstandard, RFC 8878.
+        Zstd = "zstd";
+    }
 }
 
 impl Compression {

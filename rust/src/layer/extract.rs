@@ -3,9 +3,7 @@
 use super::holes::{Holes, RecordedBlocks};
 use super::names::ExactNames;
 use super::report::LayerReport;
-use super::sidecar::{
-    Base64, Bytes, DATA, Header, Line, Member, OnDisk, SidecarWriter, VERSION, dialect_word, sidecar_path,
-};
+use super::sidecar::{Base64, Bytes, DATA, Header, Line, Member, OnDisk, SidecarWriter, VERSION, sidecar_path};
 use super::symlink::link_on_disk;
 use crate::digest::{Sha256, Tee, digest, front_to_back, hex};
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
@@ -15,7 +13,7 @@ use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream}
 use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::path::check_member_name;
-use crate::policy::{Capped, Loss, Policy};
+use crate::policy::{Capped, Loss, LossKind, Policy};
 use crate::progress::Progress;
 use crate::source::Source;
 use std::fs::File;
@@ -113,7 +111,7 @@ struct Extractor<'a, W: Write> {
 impl<W: Write> Extractor<'_, W> {
     fn run(&mut self) -> Result<()> {
         // It carries every layer, and writes more than go-winio's only where that would lose something.
-        let dialect = dialect_word(Dialect::Lossless).to_owned();
+        let dialect = Dialect::Lossless.name().to_owned();
         self.sidecar.line(&Line::WinlayersSidecar(Header { version: VERSION, dialect }))?;
         while let Some(entry) = self.reader.next_entry()? {
             self.entries += 1;
@@ -266,7 +264,7 @@ impl<W: Write> Extractor<'_, W> {
 
     /// An empty file, for a link that would leave the layer.
     fn placeholder(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
-        self.lost(entry, "link", "on the disk it is a file, which leads nowhere");
+        self.lost(entry, LossKind::Link, &LossKind::Link.to_string());
         self.file(entry, path, has_data)
     }
 
@@ -289,7 +287,7 @@ impl<W: Write> Extractor<'_, W> {
         }
         self.take_name(path, false)?;
         if self.disk.stat(target)?.is_none_or(|stat| stat.kind != Kind::File) {
-            self.lost(entry, "hard_link", "its target is not in this layer, so that it is not on the disk");
+            self.lost(entry, LossKind::HardLink, "its target is not in this layer, so that it is not on the disk");
             return Ok((OnDisk::Nothing, None));
         }
         self.parent(path)?;
@@ -342,9 +340,9 @@ impl<W: Write> Extractor<'_, W> {
         Ok(shared)
     }
 
-    fn lost(&mut self, entry: &LayerEntry, kind: &'static str, detail: &str) {
+    fn lost(&mut self, entry: &LayerEntry, kind: LossKind, detail: &str) {
         let loss = Loss { path: entry.name.clone(), stream: None, kind, detail: detail.to_owned() };
-        self.losses.push(kind, loss);
+        self.losses.push(kind.name(), loss);
     }
 
     fn count(&mut self, n: usize) -> Result<()> {

@@ -1,10 +1,8 @@
 //! What can be wrong with an entry, and with entries side by side.
 
 use super::names::{Known, Names};
-use super::report::Problem;
-use super::verify::problem_of;
 use crate::backup_stream::StreamId;
-use crate::error::{Error, Result};
+use crate::error::{Error, Format, Result, Rule};
 use crate::fs::disk::check_stream_name;
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::layer_tar::{Body, EntryKind, LayerEntry};
@@ -14,7 +12,8 @@ use crate::nt::path::check_member_name;
 use crate::nt::reparse::{ReparseKind, ReparsePoint};
 use crate::nt::security::SecurityDescriptor;
 use crate::nt::{FileAttributes, FileTime, ea};
-use crate::policy::{Capped, Loss, Policy};
+use crate::policy::{Capped, Loss, LossKind, Policy};
+use crate::problem::{Flaw, Problem, ProblemCode};
 use crate::tar::Member;
 use std::collections::HashSet;
 
@@ -54,24 +53,35 @@ impl<'a> Inspector<'a> {
         }
     }
 
-    pub fn problem(&mut self, code: &'static str, path: &[u8], offset: Option<u64>, message: impl Into<String>) {
-        self.problems.push(code, Problem { code, path: path.to_vec(), offset, message: message.into() });
+    pub fn problem(
+        &mut self,
+        code: impl Into<ProblemCode>,
+        path: &[u8],
+        offset: Option<u64>,
+        message: impl Into<String>,
+    ) {
+        let code = code.into();
+        self.problems.push(code.name(), Problem { code, path: path.to_vec(), offset, message: message.into() });
     }
 
-    pub fn error(&mut self, error: Error) {
-        let problem = problem_of(&error);
-        self.problems.push(problem.code, problem);
+    /// A problem of which the code says all.
+    pub fn note(&mut self, code: impl Into<ProblemCode> + ToString, path: &[u8], at: u64) {
+        let message = code.to_string();
+        self.problem(code, path, Some(at), message);
     }
 
-    fn error_at(&mut self, error: Error, entry: &LayerEntry, at: u64) {
-        let problem = problem_of(&error);
-        self.problem(problem.code, &entry.name, Some(at), problem.message);
+    pub fn error(&mut self, error: &Error) {
+        let problem = Problem::of(error);
+        self.problems.push(problem.code.name(), problem);
+    }
+
+    fn error_at(&mut self, error: &Error, entry: &LayerEntry, at: u64) {
+        self.problem(error.kind(), &entry.name, Some(at), error.to_string());
     }
 
     /// A member that makes no entry: its name still takes its place.
-    pub fn refused(&mut self, error: Error, member: &Member) -> Result<()> {
-        let problem = problem_of(&error);
-        self.problem(problem.code, &member.name, Some(member.position), problem.message);
+    pub fn refused(&mut self, error: &Error, member: &Member) -> Result<()> {
+        self.problem(error.kind(), &member.name, Some(member.position), error.to_string());
         let name = self.names.hash(&member.name);
         self.names.learn(name, Known::SEEN)
     }
@@ -100,13 +110,13 @@ impl<'a> Inspector<'a> {
         fold_into(stream, &mut folded);
         let name = [&owner.name, &b":"[..], stream].concat();
         if matches!(owner.kind, EntryKind::HardLink | EntryKind::Whiteout) {
-            self.problem("name_colon", &name, Some(at), "hard links and whiteouts have no streams");
+            self.problem(Rule::NameColon, &name, Some(at), "hard links and whiteouts have no streams");
         }
         if !seen.insert(folded) {
-            self.problem("duplicate_name", &name, Some(at), "two streams of one name");
+            self.problem(Rule::DuplicateName, &name, Some(at), "two streams of one name");
         }
         if check_stream_name(stream).is_err() {
-            self.problem("stream_name", &name, Some(at), "not the name of a stream");
+            self.note(Flaw::StreamName, &name, at);
         }
     }
 
@@ -117,7 +127,7 @@ impl<'a> Inspector<'a> {
             let hash = self.names.hash(&parent);
             if !self.names.get(hash).has(Known::SEEN) {
                 let message = format!("its directory, {}, is not in this layer", crate::error::display_name(&parent));
-                self.problem("parent_missing", &child, Some(offset), message);
+                self.problem(Flaw::ParentMissing, &child, Some(offset), message);
             }
         }
         // Only the first orphans were kept; all their parents are known.
@@ -132,17 +142,17 @@ impl<'a> Inspector<'a> {
     fn name(&mut self, entry: &LayerEntry, at: u64) {
         let name = &entry.name;
         if let Err(error) = check_member_name(name, self.policy, self.limits) {
-            return self.error_at(error, entry, at);
+            return self.error_at(&error, entry, at);
         }
         if !self.policy.allow_colon && name.contains(&b':') {
-            return self.problem("name_colon", name, Some(at), "a stream that does not follow its file");
+            return self.problem(Rule::NameColon, name, Some(at), "a stream that does not follow its file");
         }
         let mut base = base_name(name);
         if entry.kind == EntryKind::Whiteout {
             base = base.strip_prefix(whiteout::PREFIX).unwrap_or(base);
         }
         let Some(units) = utf16_from_wtf8(base) else {
-            return self.problem("name_not_unicode", name, Some(at), "the name is not WTF-8");
+            return self.note(Rule::NameNotUnicode, name, at);
         };
         let message = match win32_trouble(&units) {
             None => return,
@@ -151,7 +161,7 @@ impl<'a> Inspector<'a> {
             Some(Win32Trouble::TrailingDotOrSpace) => "Win32 cuts off the dot or space at the end",
             Some(Win32Trouble::Character) => "NTFS cannot hold a character of the name",
         };
-        self.problem("name_reserved", name, Some(at), message);
+        self.problem(Rule::NameReserved, name, Some(at), message);
     }
 
     /// The name among the other names: duplicates, parents, targets of hard links.
@@ -162,15 +172,15 @@ impl<'a> Inspector<'a> {
         let known = self.names.get(name);
         if known.has(Known::SEEN) {
             if self.names.same_spelling(name) {
-                self.problem("duplicate_name", path, Some(at), "an entry of this name came before");
+                self.note(Rule::DuplicateName, path, at);
             } else {
-                self.problem("case_collision", path, Some(at), "a name that differs only in case came before");
+                self.problem(Rule::CaseCollision, path, Some(at), "a name that differs only in case came before");
             }
         } else if known.has(Known::PARENT_WANTED) {
-            self.problem("parent_late", path, Some(at), "entries inside this directory came before it");
+            self.note(Flaw::ParentLate, path, at);
         }
         if known.has(Known::LINK_WANTED) && !known.has(Known::SEEN) {
-            self.problem("hard_link_early", path, Some(at), "a hard link to this file came before it");
+            self.note(Flaw::HardLinkEarly, path, at);
         }
         let mut what = Known::SEEN;
         match entry.kind {
@@ -196,7 +206,7 @@ impl<'a> Inspector<'a> {
         if self.unknown_roots.len() < UNKNOWN_ROOTS {
             self.unknown_roots.insert(root.to_vec());
         }
-        self.problem("root_unknown", path, Some(at), "a layer holds Files, Hives and UtilityVM only");
+        self.note(Rule::RootUnknown, path, at);
     }
 
     fn parent(&mut self, parent: &[u8], child: &[u8], at: u64) -> Result<()> {
@@ -204,7 +214,7 @@ impl<'a> Inspector<'a> {
         let known = self.names.get(hash);
         if known.has(Known::SEEN) {
             if !known.has(Known::DIRECTORY) {
-                self.problem("parent_kind", child, Some(at), "what it lies in is no directory");
+                self.note(Flaw::ParentKind, child, at);
             }
             return Ok(());
         }
@@ -219,15 +229,15 @@ impl<'a> Inspector<'a> {
         let target = entry.link_name.as_deref().unwrap_or_default();
         if let Err(error) = check_member_name(target, self.policy, self.limits) {
             let message = format!("its target: {error}");
-            self.problem("link_escapes", &entry.name, Some(at), message);
+            self.problem(Rule::LinkEscapes, &entry.name, Some(at), message);
             return Ok(());
         }
         let (own, hash) = (self.names.hash(&entry.name), self.names.hash(target));
         let known = self.names.get(hash);
         if own == hash {
-            self.problem("hard_link_target", &entry.name, Some(at), "a hard link to itself");
+            self.problem(Flaw::HardLinkTarget, &entry.name, Some(at), "a hard link to itself");
         } else if known.has(Known::DIRECTORY) || known.has(Known::UNLINKABLE) {
-            self.problem("hard_link_target", &entry.name, Some(at), "its target is no file");
+            self.problem(Flaw::HardLinkTarget, &entry.name, Some(at), "its target is no file");
         } else if !known.has(Known::SEEN) {
             // It may be in a lower layer.
             self.names.learn(hash, Known::LINK_WANTED)?;
@@ -238,7 +248,7 @@ impl<'a> Inspector<'a> {
     fn security_descriptor(&mut self, entry: &LayerEntry, at: u64) {
         let Some(raw) = entry.security_descriptor.as_ref().filter(|raw| !raw.is_empty()) else { return };
         if let Err(error) = SecurityDescriptor::new(raw.clone()).parts() {
-            self.error_at(error, entry, at);
+            self.error_at(&error, entry, at);
         }
     }
 
@@ -247,7 +257,7 @@ impl<'a> Inspector<'a> {
             if let Body::Inline(bytes) = &stream.body
                 && let Err(error) = ea::decode(bytes)
             {
-                self.error_at(error, entry, at);
+                self.error_at(&error, entry, at);
             }
         }
         let mut seen = HashSet::new();
@@ -260,7 +270,7 @@ impl<'a> Inspector<'a> {
             } else {
                 continue;
             };
-            self.problem("bad_extended_attributes", &entry.name, Some(at), message);
+            self.problem(Format::ExtendedAttributes, &entry.name, Some(at), message);
         }
     }
 
@@ -268,14 +278,14 @@ impl<'a> Inspector<'a> {
         let Some(raw) = &entry.reparse_point else { return };
         let point = match ReparsePoint::parse(raw.clone()) {
             Ok(point) => point,
-            Err(error) => return self.error_at(error, entry, at),
+            Err(error) => return self.error_at(&error, entry, at),
         };
         if point.kind() == ReparseKind::Other {
             return;
         }
         let (Some(print), Some(_)) = (point.print_name(), point.substitute_name()) else {
             let message = "a name reaches past the end of the reparse buffer";
-            return self.problem("bad_reparse_point", &entry.name, Some(at), message);
+            return self.problem(Format::ReparsePoint, &entry.name, Some(at), message);
         };
         let Some(link) = &entry.link_name else { return };
         let same = |units: &[u16], link: &[u8]| {
@@ -284,7 +294,7 @@ impl<'a> Inspector<'a> {
         };
         let wtf8 = utf16_from_wtf8(link).is_some_and(|units| same(&print, String::from_utf16_lossy(&units).as_bytes()));
         if !wtf8 && !same(&print, link) {
-            self.problem("link_mismatch", &entry.name, Some(at), "link name and reparse buffer name other targets");
+            self.note(Flaw::LinkMismatch, &entry.name, at);
         }
     }
 
@@ -304,7 +314,7 @@ impl<'a> Inspector<'a> {
             _ if !reparse && attributes.is_reparse_point() => "REPARSE_POINT without a reparse buffer",
             _ => return,
         };
-        self.problem("attributes_mismatch", &entry.name, Some(at), format!("{message}: {attributes}"));
+        self.problem(Flaw::AttributesMismatch, &entry.name, Some(at), format!("{message}: {attributes}"));
     }
 
     fn whiteout(&mut self, entry: &LayerEntry, at: u64) {
@@ -323,36 +333,36 @@ impl<'a> Inspector<'a> {
         } else {
             return;
         };
-        self.problem("whiteout_form", &entry.name, Some(at), message);
+        self.problem(Flaw::WhiteoutForm, &entry.name, Some(at), message);
     }
 
     /// What the go-winio dialect would lose of an entry that has records beyond it.
     fn go_winio_losses(&mut self, entry: &LayerEntry, member: &Member) {
-        let mut lost: Vec<(&'static str, String)> = Vec::new();
+        let mut lost: Vec<(LossKind, String)> = Vec::new();
         let plan = entry.recorded.as_deref().unwrap_or_default();
         if entry.sparse_ranges.is_some() || plan.iter().any(|stream| stream.header.sparse_offset.is_some()) {
-            lost.push(("sparse", "holes become zeros".into()));
+            lost.push((LossKind::Sparse, "holes become zeros".into()));
         }
         if member.pax.get(crate::layer_tar::keys::TIMES).is_some() {
             let absent = entry.basic_info.last_write_time.is_none();
             let text = entry.basic_info.last_write_time.unwrap_or(FileTime(0)).to_string();
             lost.push(if absent {
-                ("time_absent", "no last write time reads as 1970".into())
+                (LossKind::TimeAbsent, "no last write time reads as 1970".into())
             } else {
-                ("time_range", format!("a time such as {text} is out of range"))
+                (LossKind::TimeRange, format!("a time such as {text} is out of range"))
             });
         }
         if entry.extended_attributes.iter().any(|attribute| attribute.flags != 0) {
-            lost.push(("ea_flags", "flags of extended attributes".into()));
+            lost.push((LossKind::EaFlags, "flags of extended attributes".into()));
         }
         if member.pax.get(crate::layer_tar::keys::EA_DATA).is_some() {
-            lost.push(("ea_encoding", "order, duplicates, padding or offsets of extended attributes".into()));
+            lost.push((LossKind::EaEncoding, "order, duplicates, padding or offsets of extended attributes".into()));
         }
         if member.pax.get(crate::layer_tar::keys::REPARSE).is_some() {
             if entry.kind == EntryKind::Reparse {
-                lost.push(("reparse_tag", "the dialect refuses this reparse tag".into()));
+                lost.push((LossKind::ReparseTag, "the dialect refuses this reparse tag".into()));
             } else {
-                lost.push(("reparse_point", "only its print name is kept".into()));
+                lost.push((LossKind::ReparsePoint, "only its print name is kept".into()));
             }
         }
         let usual = [StreamId::SECURITY_DATA, StreamId::EA_DATA, StreamId::REPARSE_DATA, StreamId::SPARSE_BLOCK];
@@ -361,14 +371,14 @@ impl<'a> Inspector<'a> {
             let header = &stream.header;
             if matches!(stream.body, Body::Inline(_)) && !usual.contains(&header.id) {
                 dropped = true;
-                lost.push(("stream", format!("{} of {} bytes", header.id, header.data_size())));
+                lost.push((LossKind::Stream, format!("{} of {} bytes", header.id, header.data_size())));
             }
         }
         if !plan.is_empty() && !dropped && entry.sparse_ranges.is_none() {
-            lost.push(("stream_order", "order or attributes of its streams".into()));
+            lost.push((LossKind::StreamOrder, "order or attributes of its streams".into()));
         }
         for (kind, detail) in lost {
-            self.losses.push(kind, Loss { path: entry.name.clone(), stream: None, kind, detail });
+            self.losses.push(kind.name(), Loss { path: entry.name.clone(), stream: None, kind, detail });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Makes a layer of a directory: on any system, and the same bytes from the same tree.
 
 use super::names::ExactNames;
-use super::report::{LayerReport, Problem};
+use super::report::LayerReport;
 use super::sidecar::{SidecarReader, sidecar_path};
 use crate::digest::HashedSink;
 use crate::error::{Error, Limit, Result, Rule};
@@ -15,6 +15,7 @@ use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
 use crate::nt::security::SecurityDescriptor;
 use crate::nt::{FileAttributes, FileTime};
 use crate::policy::{Capped, OnLoss};
+use crate::problem::{Problem, ProblemCode};
 use crate::progress::Progress;
 use std::collections::HashMap;
 use std::fs::File;
@@ -243,9 +244,9 @@ impl<W: Write> Packer<'_, W> {
         if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
     }
 
-    pub fn problem(&mut self, code: &'static str, path: &[u8], message: impl Into<String>) {
-        let offset = Some(self.writer.position());
-        self.problems.push(code, Problem { code, path: path.to_vec(), offset, message: message.into() });
+    pub fn problem(&mut self, code: impl Into<ProblemCode>, path: &[u8], message: impl Into<String>) {
+        let (code, offset) = (code.into(), Some(self.writer.position()));
+        self.problems.push(code.name(), Problem { code, path: path.to_vec(), offset, message: message.into() });
     }
 
     fn finish(self) -> Result<(W, LayerReport)> {
@@ -297,7 +298,7 @@ impl<W: Write> Packer<'_, W> {
             Target::Other => {}
             Target::Outside => {
                 let message = format!("its target, {}, is not in the layer", crate::error::display_name(&target));
-                self.problem("link_escapes", name, message);
+                self.problem(Rule::LinkEscapes, name, message);
             }
         }
         let mut entry = LayerEntry::new(name, EntryKind::Symlink);
@@ -320,9 +321,9 @@ impl<W: Write> Packer<'_, W> {
     fn check_name(&mut self, name: &[u8]) -> Result<()> {
         match check_new_name(whiteout::base_name(name))? {
             Some(Win32Trouble::Device) => {
-                self.problem("name_reserved", name, "Win32 takes the name for a device");
+                self.problem(Rule::NameReserved, name, "Win32 takes the name for a device");
             }
-            Some(_) => self.problem("name_reserved", name, "Win32 cuts off the dot or space at the end"),
+            Some(_) => self.problem(Rule::NameReserved, name, "Win32 cuts off the dot or space at the end"),
             None => {}
         }
         Ok(())

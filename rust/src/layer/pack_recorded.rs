@@ -8,7 +8,8 @@ use crate::error::{Error, Result};
 use crate::fs::{Kind, Metadata};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry};
 use crate::nt::path::check_member_name;
-use crate::policy::{Loss, Policy};
+use crate::policy::{Loss, LossKind, Policy};
+use crate::problem::Flaw;
 use std::cell::RefCell;
 use std::io::{self, BufRead, Read, Write};
 
@@ -29,7 +30,7 @@ impl<W: Write> Packer<'_, W> {
         }
         for name in self.disk.children(b"")? {
             if !self.listed.contains(&name) {
-                self.problem("sidecar_new", &name, "it was not in the layer, and is packed with defaults");
+                self.problem(Flaw::SidecarNew, &name, "it was not in the layer, and is packed with defaults");
             }
             self.pack_tree(&name)?;
         }
@@ -64,11 +65,11 @@ impl<W: Write> Packer<'_, W> {
         }
         match (found, stat) {
             (Found::Other(what), Some(stat)) => {
-                self.problem("sidecar_mismatch", path, format!("{what}: it is packed with defaults"));
+                self.problem(Flaw::SidecarMismatch, path, format!("{what}: it is packed with defaults"));
                 self.pack_default(path, &stat)
             }
             _ => {
-                self.problem("sidecar_missing", path, "it is gone, and left out of the layer");
+                self.problem(Flaw::SidecarMissing, path, "it is gone, and left out of the layer");
                 Ok(())
             }
         }
@@ -150,8 +151,9 @@ impl<W: Write> Packer<'_, W> {
             data.push(Box::new(StreamData { sidecar, left: size, chunk: Vec::new(), position: 0, zeros: 0 }));
         }
         if entry.recorded.is_some() && self.dialect == Dialect::GoWinio {
-            let detail = "order and attributes of its streams".to_owned();
-            self.writer.add_loss(Loss { path: entry.name.clone(), stream: None, kind: "stream_order", detail })?;
+            let kind = LossKind::StreamOrder;
+            let detail = kind.to_string();
+            self.writer.add_loss(Loss { path: entry.name.clone(), stream: None, kind, detail })?;
             self.writer.add(entry, data)?;
         } else {
             self.writer.add_recorded(entry, directory, data)?;

@@ -191,7 +191,7 @@ impl Member {
         let base64 = |bytes: &Option<Vec<u8>>| bytes.clone().map(Base64);
         Member {
             name: Bytes(entry.name.clone()),
-            kind: entry.kind.as_str().to_owned(),
+            kind: entry.kind.name().to_owned(),
             disk,
             directory: None,
             sha256: None,
@@ -223,7 +223,7 @@ impl Member {
         let bad = |what: &'static str, expected: &str, found: String| {
             Error::format(Format::Sidecar, what, expected, found).in_member(&self.name.0)
         };
-        let Some(kind) = EntryKind::from_word(&self.kind) else {
+        let Some(kind) = EntryKind::from_name(&self.kind) else {
             return Err(bad("kind", "the kind of an entry", format!("\"{}\"", self.kind.escape_debug())));
         };
         if (kind == EntryKind::Whiteout) != whiteout::is_whiteout(&self.name.0)? {
@@ -267,13 +267,6 @@ impl Piece {
             Piece::Data(bytes) => bytes.len() as u64,
             Piece::Zeros(n) => *n,
         }
-    }
-}
-
-pub(super) fn dialect_word(dialect: Dialect) -> &'static str {
-    match dialect {
-        Dialect::GoWinio => "go-winio",
-        Dialect::Lossless => "lossless",
     }
 }
 
@@ -327,8 +320,7 @@ impl<R: BufRead> SidecarReader<R> {
         if header.version != VERSION {
             return Err(reader.wrong("version", &VERSION.to_string(), &header.version.to_string()));
         }
-        let dialects = [Dialect::GoWinio, Dialect::Lossless];
-        match dialects.into_iter().find(|dialect| dialect_word(*dialect) == header.dialect) {
+        match Dialect::from_name(&header.dialect) {
             Some(dialect) => Ok((reader, dialect)),
             None => Err(reader.wrong("dialect", "go-winio or lossless", &header.dialect.escape_debug().to_string())),
         }

@@ -2,12 +2,13 @@
 
 use super::holes::{Holes, RecordedBlocks};
 use super::inspect::Inspector;
-use super::report::{LayerReport, Problem};
+use super::report::LayerReport;
 use crate::digest::{Tee, digest, front_to_back};
 use crate::error::{Error, Format, Limit, Result};
 use crate::layer_tar::{LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::policy::Policy;
+use crate::problem::Flaw;
 use crate::progress::Progress;
 use crate::source::Source;
 use std::collections::HashSet;
@@ -28,7 +29,7 @@ use std::collections::HashSet;
 /// writer.add(&LayerEntry::new("Files/.wh.b", EntryKind::Whiteout), vec![])?;
 /// let report = verify(Source::memory(writer.finish()?), &Default::default(), &Default::default(), Progress::none())?;
 /// assert_eq!((report.entries, report.size), (2, 2048));
-/// assert_eq!(report.problems.items[0].code, "parent_missing");
+/// assert_eq!(report.problems.items[0].code.name(), "parent_missing");
 /// # Ok::<(), winlayers::error::Error>(())
 /// ```
 ///
@@ -95,7 +96,7 @@ impl Verifier<'_> {
                         Ok(None) => {}
                         Ok(Some(at)) => {
                             let message = format!("the data at byte {at} lies in a recorded hole");
-                            self.inspector.problem("sparse_hole", &entry.name, Some(position), message);
+                            self.inspector.problem(Flaw::SparseHole, &entry.name, Some(position), message);
                         }
                         Err(error) => return self.failed(error),
                     }
@@ -133,7 +134,7 @@ impl Verifier<'_> {
             Error::Limit { limit, .. } => {
                 // The framing stops at a member that is too large; the records of others can be passed over.
                 let framed = !matches!(limit, Limit::MemberBytes | Limit::PaxBody | Limit::SparseRanges);
-                self.inspector.error(error);
+                self.inspector.error(&error);
                 Ok(framed)
             }
             Error::Format(fault) => {
@@ -142,11 +143,11 @@ impl Verifier<'_> {
                     self.cut_short = true;
                 }
                 let framed = framed && !self.cut_short;
-                self.inspector.error(error);
+                self.inspector.error(&error);
                 Ok(framed)
             }
             Error::Refused { .. } => {
-                self.inspector.refused(error, self.reader.member())?;
+                self.inspector.refused(&error, self.reader.member())?;
                 Ok(true)
             }
         }
@@ -163,7 +164,7 @@ impl Verifier<'_> {
         } else {
             format!("the archive should end with two zero blocks, there are {blocks}")
         };
-        self.inspector.problem("end_blocks", b"", Some(self.reader.position()), message);
+        self.inspector.problem(Flaw::EndBlocks, b"", Some(self.reader.position()), message);
     }
 
     /// Hashes what follows the archive; only zeros belong there.
@@ -185,26 +186,10 @@ impl Verifier<'_> {
             self.reader.consume_rest(n);
         }
         if let Some(at) = odd {
-            let message = "bytes that are not zero follow the end of the archive";
-            self.inspector.problem("trailing_data", b"", Some(at), message.to_owned());
+            self.inspector.note(Flaw::TrailingData, b"", at);
         }
         Ok(())
     }
-}
-
-/// A problem made of an error, with the place that the error knows.
-pub(super) fn problem_of(error: &Error) -> Problem {
-    let (offset, member) = match error {
-        Error::Format(fault) => (fault.offset, fault.member.as_deref()),
-        Error::Limit { member, .. } | Error::Refused { member, .. } => (None, member.as_deref()),
-        Error::Integrity { .. }
-        | Error::Store { .. }
-        | Error::Unsupported { .. }
-        | Error::Hcs(_)
-        | Error::Io { .. }
-        | Error::Misuse { .. } => (None, None),
-    };
-    Problem { code: error.code(), path: member.unwrap_or_default().to_vec(), offset, message: error.to_string() }
 }
 
 #[cfg(test)]

@@ -5,23 +5,26 @@ use super::facts::{Facts, Hints};
 use super::source::{EntryStreams, Forward, Seekable, StreamSource};
 use super::{go_winio, lossless, whiteout};
 use crate::backup_stream::Reader;
+use crate::closed_set::closed_set;
 use crate::error::{Error, Misuse, Result, Rule, from_io};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::path::check_member_name;
-use crate::policy::{Capped, Loss, Losses, OnLoss, Policy};
+use crate::policy::{Capped, Loss, LossKind, Losses, OnLoss, Policy};
 use crate::tar::{MemberHeader, Writer, typeflag};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
-/// How a layer is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Dialect {
-    /// What backuptar writes.
-    #[default]
-    GoWinio,
-    /// The same and what that loses.
-    Lossless,
+closed_set! {
+    /// How a layer is written.
+    #[derive(Default)]
+    pub enum Dialect {
+        /// What backuptar writes.
+        #[default]
+        GoWinio = "go-winio";
+        /// The same and what that loses.
+        Lossless = "lossless";
+    }
 }
 
 /// What a writer may be told.
@@ -132,7 +135,7 @@ impl<W: Write> LayerWriter<W> {
                 self.guarded(&entry.name, |writer, name| {
                     let plain = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
                     if plain == entry.reparse_point.is_some() {
-                        let word = entry.kind.as_str();
+                        let word = entry.kind.name();
                         let detail = format!("a {word} with{} reparse buffer", if plain { " a" } else { "out" });
                         return Err(Error::misuse(Misuse::Argument, detail));
                     }
@@ -336,7 +339,7 @@ impl<W: Write> LayerWriter<W> {
         ];
         for (_, what) in lost.iter().filter(|(is_there, _)| *is_there) {
             let detail = format!("{what} of a {}", if whiteout { "whiteout" } else { "hard link" });
-            self.losses.add(&entry.name, "link_metadata", detail).inspect_err(|_| self.poisoned = true)?;
+            self.losses.add(&entry.name, LossKind::LinkMetadata, detail).inspect_err(|_| self.poisoned = true)?;
         }
         Ok(())
     }

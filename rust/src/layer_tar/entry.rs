@@ -1,59 +1,28 @@
 //! One entry of a layer: what Windows knows about a file, a directory, a link or a deletion.
 
 use crate::backup_stream::{StreamHeader, StreamId};
+use crate::closed_set::closed_set;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
 use crate::source::SparseRange;
 
-/// What an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum EntryKind {
-    /// A file with data.
-    File,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// A junction (mount point).
-    Junction,
-    /// A reparse point of another tag.
-    Reparse,
-    /// Another name of a file in this or in a lower layer.
-    HardLink,
-    /// A name that is deleted from the layers below.
-    Whiteout,
-}
-
-impl EntryKind {
-    /// All kinds.
-    pub const ALL: [EntryKind; 7] = [
-        EntryKind::File,
-        EntryKind::Directory,
-        EntryKind::Symlink,
-        EntryKind::Junction,
-        EntryKind::Reparse,
-        EntryKind::HardLink,
-        EntryKind::Whiteout,
-    ];
-
-    /// The word for it in Python and in JSON.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            EntryKind::File => "file",
-            EntryKind::Directory => "directory",
-            EntryKind::Symlink => "symlink",
-            EntryKind::Junction => "junction",
-            EntryKind::Reparse => "reparse",
-            EntryKind::HardLink => "hard_link",
-            EntryKind::Whiteout => "whiteout",
-        }
-    }
-
-    /// The kind for a word.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+closed_set! {
+    /// What an entry is.
+    pub enum EntryKind {
+        /// A file with data.
+        File = "file";
+        /// A directory.
+        Directory = "directory";
+        /// A symbolic link.
+        Symlink = "symlink";
+        /// A junction (mount point).
+        Junction = "junction";
+        /// A reparse point of another tag.
+        Reparse = "reparse";
+        /// Another name of a file in this or in a lower layer.
+        HardLink = "hard_link";
+        /// A name that is deleted from the layers below.
+        Whiteout = "whiteout";
     }
 }
 

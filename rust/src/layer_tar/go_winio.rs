@@ -18,7 +18,7 @@ use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::reparse::ReparsePoint;
 use crate::nt::{ea, name};
-use crate::policy::Losses;
+use crate::policy::{LossKind, Losses};
 use crate::tar::{Writer, typeflag};
 use base64::Engine;
 use std::io::Write;
@@ -71,11 +71,11 @@ impl<W: Write> Encoder<'_, W> {
                 self.data(source, &header, size)?;
                 if facts.typeflag != typeflag::FILE {
                     let detail = "an empty DATA stream, which a directory or a link does not have";
-                    self.losses.add(self.name, "data_stream", detail)?;
+                    self.losses.add(self.name, LossKind::DataStream, detail)?;
                 }
             }
             None if facts.typeflag == typeflag::FILE => {
-                self.losses.add(self.name, "data_stream", "a DATA stream of size 0 will be added")?;
+                self.losses.add(self.name, LossKind::DataStream, "a DATA stream of size 0 will be added")?;
             }
             None => {}
         }
@@ -116,7 +116,7 @@ impl<W: Write> Encoder<'_, W> {
                         collector.push(&header);
                         scan.size = Some(collector.size());
                     } else {
-                        self.losses.add(self.name, "sparse", "a sparse block of no sparse stream")?;
+                        self.losses.add(self.name, LossKind::Sparse, "a sparse block of no sparse stream")?;
                     }
                     source.pass_over()?;
                 }
@@ -124,11 +124,7 @@ impl<W: Write> Encoder<'_, W> {
                     self.limits.check(Limit::SecurityDescriptor, header.size)?;
                     let sd = source.body(header.size)?;
                     if has_sd || sd.is_empty() {
-                        self.losses.add(
-                            self.name,
-                            "security_descriptor",
-                            "only the last one is kept, and no empty one",
-                        )?;
+                        self.losses.note(self.name, LossKind::SecurityDescriptor)?;
                     }
                     has_sd = true;
                     // BackupRead sets this bit on every security stream: it says nothing that the id does not.
@@ -146,7 +142,7 @@ impl<W: Write> Encoder<'_, W> {
                     let bytes = source.body(header.size)?;
                     self.attributes(&header, 0)?;
                     if has_ea {
-                        self.losses.add(self.name, "ea_streams", "two EA streams become one")?;
+                        self.losses.add(self.name, LossKind::EaStreams, "two EA streams become one")?;
                     }
                     self.extended_attributes(&bytes, facts, has_ea)?;
                     has_ea = true;
@@ -168,12 +164,12 @@ impl<W: Write> Encoder<'_, W> {
 
     fn data<S: StreamSource>(&mut self, source: &mut S, header: &StreamHeader, size: u64) -> Result<()> {
         if !header.name.is_empty() {
-            self.losses.add(self.name, "stream_name", "the DATA stream has a name")?;
+            self.losses.add(self.name, LossKind::StreamName, "the DATA stream has a name")?;
         }
         let attributes = header.attributes & !stream_attributes::SPARSE;
         self.attributes(&StreamHeader { attributes, ..header.clone() }, 0)?;
         if header.is_sparse() {
-            self.losses.add(self.name, "sparse", "holes become zeros")?;
+            self.losses.note(self.name, LossKind::Sparse)?;
         }
         if header.size > 0 || !header.is_sparse() {
             if size != header.size {
@@ -244,7 +240,7 @@ impl<W: Write> Encoder<'_, W> {
                         self.losses.add_stream(
                             self.name,
                             stream,
-                            "stream_name",
+                            LossKind::StreamName,
                             "it will be read under another name",
                         )?;
                     }
@@ -254,7 +250,7 @@ impl<W: Write> Encoder<'_, W> {
                 }
                 StreamId::SPARSE_BLOCK => {
                     if !twice {
-                        self.losses.add(self.name, "sparse", "a sparse block of no sparse stream")?;
+                        self.losses.add(self.name, LossKind::Sparse, "a sparse block of no sparse stream")?;
                     }
                     source.pass_over()?;
                 }
@@ -279,10 +275,10 @@ impl<W: Write> Encoder<'_, W> {
         let (target, junction) = link_target(&point)?;
         let link = spelled(self.hints.link, target, junction);
         if self.hints.link.is_some_and(|given| given != link) {
-            self.losses.add(self.name, "link_name", "its reparse buffer names another target")?;
+            self.losses.note(self.name, LossKind::LinkName)?;
         }
         if facts.mode & MODE_SYMLINK == MODE_SYMLINK && facts.typeflag == typeflag::SYMLINK {
-            self.losses.add(self.name, "reparse_point", "only the last one is kept")?;
+            self.losses.add(self.name, LossKind::ReparsePoint, "only the last one is kept")?;
         }
         facts.mode |= MODE_SYMLINK;
         facts.typeflag = typeflag::SYMLINK;
@@ -291,7 +287,7 @@ impl<W: Write> Encoder<'_, W> {
         }
         let restored = reparse_from_link(&link, junction).ok();
         if restored.is_none_or(|restored| restored.raw() != point.raw()) {
-            self.losses.add(self.name, "reparse_point", "only its print name is kept")?;
+            self.losses.note(self.name, LossKind::ReparsePoint)?;
         }
         facts.link_name = link;
         Ok(())
@@ -300,23 +296,23 @@ impl<W: Write> Encoder<'_, W> {
     fn extended_attributes(&mut self, bytes: &[u8], facts: &mut Facts, again: bool) -> Result<()> {
         let list = ea::decode(bytes)?;
         if list.is_empty() {
-            self.losses.add(self.name, "ea_streams", "an empty EA stream")?;
+            self.losses.note(self.name, LossKind::EaStreams)?;
         }
         let mut kept = list.clone();
         kept.iter_mut().for_each(|attribute| attribute.flags = 0);
         if kept != list {
-            self.losses.add(self.name, "ea_flags", "flags of extended attributes")?;
+            self.losses.note(self.name, LossKind::EaFlags)?;
         }
         // The last of one name is kept, and names are sorted.
         kept.reverse();
         kept.sort_by(|a, b| a.name.cmp(&b.name));
         kept.dedup_by(|later, first| later.name == first.name);
         if kept.len() != list.len() {
-            self.losses.add(self.name, "ea_duplicates", "extended attributes of one name")?;
+            self.losses.note(self.name, LossKind::EaDuplicates)?;
         } else if !kept.iter().map(|a| &a.name).eq(list.iter().map(|a| &a.name)) {
-            self.losses.add(self.name, "ea_order", "the order of extended attributes")?;
+            self.losses.note(self.name, LossKind::EaOrder)?;
         } else if kept == list && ea::encode(&list)? != bytes {
-            self.losses.add(self.name, "ea_encoding", "padding or offsets of the list")?;
+            self.losses.note(self.name, LossKind::EaEncoding)?;
         }
         for attribute in &kept {
             let key = [keys::EXTENDED_ATTRIBUTE, &attribute.name].concat();
@@ -338,7 +334,7 @@ impl<W: Write> Encoder<'_, W> {
             _ => return Ok(()),
         };
         if next < *rank {
-            self.losses.add(self.name, "stream_order", format!("{} is not in its usual place", header.id))?;
+            self.losses.add(self.name, LossKind::StreamOrder, format!("{} is not in its usual place", header.id))?;
         }
         *rank = next.max(*rank);
         Ok(())
@@ -346,17 +342,26 @@ impl<W: Write> Encoder<'_, W> {
 
     fn attributes(&mut self, header: &StreamHeader, implied: u32) -> Result<()> {
         if !header.name.is_empty() && header.id != StreamId::ALTERNATE_DATA {
-            self.losses.add(self.name, "stream_name", format!("the {} stream has a name", header.id))?;
+            self.losses.add(self.name, LossKind::StreamName, format!("the {} stream has a name", header.id))?;
         }
         if header.attributes & !implied != 0 {
-            self.losses.add(self.name, "stream_attributes", format!("{:#x} of {}", header.attributes, header.id))?;
+            self.losses.add(
+                self.name,
+                LossKind::StreamAttributes,
+                format!("{:#x} of {}", header.attributes, header.id),
+            )?;
         }
         Ok(())
     }
 
     fn dropped(&mut self, header: &StreamHeader) -> Result<()> {
         let stream = name::wtf8_from_utf16(&header.name);
-        self.losses.add_stream(self.name, &stream, "stream", format!("{} of {} bytes", header.id, header.data_size()))
+        self.losses.add_stream(
+            self.name,
+            &stream,
+            LossKind::Stream,
+            format!("{} of {} bytes", header.id, header.data_size()),
+        )
     }
 }
 
@@ -369,7 +374,7 @@ pub(super) fn time_losses(info: &BasicInfo, name: &[u8], losses: &mut Losses) ->
         (info.change_time, "change time"),
     ] {
         if time.is_some_and(|time| read_time(written_time(time)) != Some(time)) {
-            losses.add(name, "time_range", what)?;
+            losses.add(name, LossKind::TimeRange, what)?;
         }
     }
     Ok(())

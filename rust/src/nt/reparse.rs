@@ -5,6 +5,7 @@
 //! the other way round with NULs, others write other orders: so the raw buffer is the value, and names are read from
 //! it when asked for.
 
+use crate::closed_set::closed_set;
 use crate::error::{Error, Format, Result};
 
 use super::Guid;
@@ -30,26 +31,15 @@ pub struct ReparsePoint {
     raw: Vec<u8>,
 }
 
-/// What a reparse point is to someone who walks a tree.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ReparseKind {
-    /// A symbolic link of Windows.
-    Symlink,
-    /// A junction (mount point).
-    Junction,
-    /// Any other tag.
-    Other,
-}
-
-impl ReparseKind {
-    /// `symlink`, `junction` or `reparse`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ReparseKind::Symlink => "symlink",
-            ReparseKind::Junction => "junction",
-            ReparseKind::Other => "reparse",
-        }
+closed_set! {
+    /// What a reparse point is to someone who walks a tree.
+    pub enum ReparseKind {
+        /// A symbolic link of Windows.
+        Symlink = "symlink";
+        /// A junction (mount point).
+        Junction = "junction";
+        /// Any other tag.
+        Other = "reparse";
     }
 }
 

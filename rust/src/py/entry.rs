@@ -110,7 +110,7 @@ impl Entry {
         object_id: Option<&Bound<'_, PyAny>>,
         streams: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Self> {
-        let kind = EntryKind::from_word(kind)
+        let kind = EntryKind::from_name(kind)
             .ok_or_else(|| Error::misuse(Misuse::Argument, format!("{kind:?} is no kind of entry")))?;
         let mut entry = LayerEntry::new(name_bytes(name)?, kind);
         entry.basic_info = basic_info.map_or_else(|| default_info(kind), |info| info.get().0);
@@ -292,7 +292,7 @@ impl Entry {
         Ok(format!(
             "<Entry {} kind={:?} size={}{link}>",
             self.name(py)?.repr()?,
-            self.inner.kind.as_str(),
+            self.inner.kind.name(),
             self.inner.size
         ))
     }

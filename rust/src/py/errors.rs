@@ -31,14 +31,14 @@ fn to_python(py: Python<'_>, error: Error) -> PyResult<PyErr> {
             "FormatError"
         }
         Error::Limit { limit, size, max, member } => {
-            fields.set_item("limit", limit.code().trim_start_matches("limit_"))?;
+            fields.set_item("limit", limit.name().trim_start_matches("limit_"))?;
             fields.set_item("size", size)?;
             fields.set_item("max", max)?;
             fields.set_item("member", member_bytes(member))?;
             "LimitExceededError"
         }
         Error::Refused { member, rule, detail } => {
-            fields.set_item("rule", rule.code())?;
+            fields.set_item("rule", rule.name())?;
             fields.set_item("member", member_bytes(member))?;
             fields.set_item("detail", &*detail)?;
             "RefusedError"

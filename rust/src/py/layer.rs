@@ -15,6 +15,7 @@ use super::writer::dialect_of;
 use crate::compress::{self, Compression};
 use crate::error::{Error, Misuse, Result};
 use crate::layer::{self, PackOptions};
+use crate::problem::{ProblemCode, Severity};
 use crate::progress::Progress;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -28,11 +29,12 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 /// One thing that is wrong with a layer.
 ///
 /// `code` is a stable word, `path` the member (str; empty for the archive itself), `offset` the place in the
-/// uncompressed tar or None, `message` for people. docs/formats/problems.md lists the codes.
+/// uncompressed tar or None, `message` for people. docs/formats/problems.md lists the codes with their severities.
 ///
 /// >>> import winlayers as wl
-/// >>> wl.Problem("end_blocks", "", 1024, "the archive should end with two zero blocks").offset
-/// 1024
+/// >>> problem = wl.Problem("end_blocks", "", 1024, "the archive should end with two zero blocks")
+/// >>> problem.offset, problem.severity
+/// (1024, 'warning')
 #[pyclass(frozen, eq, ord, hash, module = "winlayers")]
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Problem {
@@ -53,6 +55,13 @@ impl Problem {
     #[getter]
     fn code(&self) -> &str {
         &self.code
+    }
+
+    /// What a Windows host makes of it: "error", "warning" or "info". It follows from the code; an unknown one is an
+    /// error.
+    #[getter]
+    fn severity(&self) -> &'static str {
+        ProblemCode::from_name(&self.code).map_or(Severity::Error, ProblemCode::severity).name()
     }
 
     #[getter]
@@ -362,7 +371,7 @@ pub(super) fn progress_of(callable: Option<Py<PyAny>>) -> Progress {
 fn to_python(py: Python<'_>, report: &layer::LayerReport) -> PyResult<LayerReport> {
     let problems = report.problems.items.iter().map(|problem| {
         let layer::Problem { code, path, offset, message } = problem.clone();
-        Py::new(py, Problem { code: code.to_owned(), path, offset, message })
+        Py::new(py, Problem { code: code.name().to_owned(), path, offset, message })
     });
     let problems = PyList::new(py, problems.collect::<PyResult<Vec<_>>>()?)?;
     let problem_totals = totals(py, &report.problems)?;
@@ -398,12 +407,8 @@ fn compression_of(word: Option<&str>, path: Option<&Path>) -> PyResult<Compressi
             Compression::None
         });
     };
-    match word {
-        "none" => Ok(Compression::None),
-        "gzip" => Ok(Compression::Gzip),
-        "zstd" => Ok(Compression::Zstd),
-        _ => Err(argument(format!("compression is \"none\", \"gzip\" or \"zstd\", not {word:?}"))),
-    }
+    Compression::from_name(word)
+        .ok_or_else(|| argument(format!("compression is \"none\", \"gzip\" or \"zstd\", not {word:?}")))
 }
 
 /// The environment variable that reproducible builds set.

@@ -4,7 +4,8 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyTuple};
 
 use super::convert::{name_bytes, str_from_wtf8};
-use crate::policy::{self, Capped, OnLoss};
+use crate::policy::{self, Capped, LossKind, OnLoss};
+use crate::problem::Severity;
 use crate::{error, limits};
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -187,11 +188,12 @@ pub(crate) fn rebuild<'py>(
 /// One thing that a dialect could not carry.
 ///
 /// `path` is the member (str), `stream` the named stream it happened in or None, `kind` a stable word, `detail` for
-/// people.
+/// people. docs/formats/losses.md lists the kinds with their severities.
 ///
 /// >>> import winlayers as wl
-/// >>> wl.Loss("Files/a", None, "sparse", "holes become zeros").kind
-/// 'sparse'
+/// >>> loss = wl.Loss("Files/a", None, "sparse", "holes become zeros")
+/// >>> loss.kind, loss.severity
+/// ('sparse', 'warning')
 #[pyclass(frozen, eq, hash, ord, module = "winlayers")]
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Loss {
@@ -229,6 +231,13 @@ impl Loss {
         &self.kind
     }
 
+    /// What a Windows host makes of it: "error", "warning" or "info". It follows from the kind; an unknown one is an
+    /// error.
+    #[getter]
+    fn severity(&self) -> &'static str {
+        LossKind::from_name(&self.kind).map_or(Severity::Error, LossKind::severity).name()
+    }
+
     #[getter]
     fn detail(&self) -> &str {
         &self.detail
@@ -252,7 +261,7 @@ pub(crate) fn losses<'py>(py: Python<'py>, list: &Capped<policy::Loss>) -> PyRes
     let out = PyList::empty(py);
     for loss in &list.items {
         let policy::Loss { path, stream, kind, detail } = loss.clone();
-        out.append(Py::new(py, Loss { path, stream, kind: kind.to_owned(), detail })?)?;
+        out.append(Py::new(py, Loss { path, stream, kind: kind.name().to_owned(), detail })?)?;
     }
     Ok(out)
 }
@@ -278,13 +287,8 @@ pub(crate) fn limits_or_default(given: Option<&Bound<'_, Limits>>) -> limits::Li
 
 /// `"report"`, `"error"` or `"ignore"`.
 pub(crate) fn on_loss(word: &str) -> error::Result<OnLoss> {
-    Ok(match word {
-        "report" => OnLoss::Report,
-        "error" => OnLoss::Error,
-        "ignore" => OnLoss::Ignore,
-        _ => {
-            let detail = format!("on_loss is \"report\", \"error\" or \"ignore\", not {word:?}");
-            return Err(error::Error::misuse(error::Misuse::Argument, detail));
-        }
+    OnLoss::from_name(word).ok_or_else(|| {
+        let detail = format!("on_loss is \"report\", \"error\" or \"ignore\", not {word:?}");
+        error::Error::misuse(error::Misuse::Argument, detail)
     })
 }

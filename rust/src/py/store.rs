@@ -220,7 +220,7 @@ impl LayerStore {
         let out = PyList::empty(py);
         for Change { path, kind, what, size } in changes {
             let what = PyFrozenSet::new(py, what.words())?;
-            out.append(class.call1((str_from_wtf8(py, &path)?.0, kind.as_str(), what, size))?)?;
+            out.append(class.call1((str_from_wtf8(py, &path)?.0, kind.name(), what, size))?)?;
         }
         Ok(out)
     }
@@ -330,7 +330,7 @@ impl LayerStore {
     fn check(&self, py: Python<'_>, repair: bool, progress: Option<Py<PyAny>>) -> PyResult<Vec<Problem>> {
         let findings = self.run(py, |store| store.check(repair, &progress_of(progress)))?;
         let problem = |finding: core::Finding| Problem {
-            code: finding.code.to_owned(),
+            code: finding.code.name().to_owned(),
             path: finding.layer.into_bytes(),
             offset: None,
             message: finding.message,
@@ -363,7 +363,7 @@ fn value_class<'py>(py: Python<'py>, name: &str) -> PyResult<Bound<'py, PyAny>> 
 fn info_to_python<'py>(class: &Bound<'py, PyAny>, info: core::LayerInfo) -> PyResult<Bound<'py, PyAny>> {
     let core::LayerInfo { id, parents, diff_id, chain_id, size, entries, kind, mounted } = info;
     let parents = PyTuple::new(class.py(), parents)?;
-    class.call1((id, parents, diff_id, chain_id, size, entries, kind.as_str(), mounted))
+    class.call1((id, parents, diff_id, chain_id, size, entries, kind.name(), mounted))
 }
 
 /// A `StoreOptions`, or a mapping with its fields and no other.

@@ -320,7 +320,7 @@ impl ReparsePoint {
     /// "symlink", "junction" or "reparse".
     #[getter]
     fn kind(&self) -> &'static str {
-        self.0.kind().as_str()
+        self.0.kind().name()
     }
 
     /// What follows the header.

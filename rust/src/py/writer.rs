@@ -406,11 +406,9 @@ impl BufRead for Input {
 
 /// `"go-winio"` or `"lossless"`.
 pub(crate) fn dialect_of(word: &str) -> Result<Dialect> {
-    match word {
-        "go-winio" => Ok(Dialect::GoWinio),
-        "lossless" => Ok(Dialect::Lossless),
-        _ => Err(Error::misuse(Misuse::Argument, format!("dialect is \"go-winio\" or \"lossless\", not {word:?}"))),
-    }
+    Dialect::from_name(word).ok_or_else(|| {
+        Error::misuse(Misuse::Argument, format!("dialect is \"go-winio\" or \"lossless\", not {word:?}"))
+    })
 }
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -2,14 +2,15 @@
 
 use super::state::Stage;
 use super::{LayerId, LayerStore};
-use crate::error::Result;
+use crate::error::{Result, StoreFault};
+use crate::problem::{Flaw, ProblemCode};
 use crate::progress::Progress;
 
 /// One thing that is wrong with a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// A stable snake_case word.
-    pub code: &'static str,
+    /// What it is; `docs/formats/problems.md` lists the codes.
+    pub code: ProblemCode,
     /// The layer; empty where it is the store as a whole.
     pub layer: String,
     /// More about it, for people.
@@ -42,11 +43,11 @@ impl LayerStore {
             let part = progress.part(done, total);
             done += size;
             match inner.state.record(&id)? {
-                None => find("layer_unknown", id.as_str(), "it is there, and in no record".into()),
+                None => find(Flaw::LayerUnknown.into(), id.as_str(), "it is there, and in no record".into()),
                 Some(record) if record.stage != Stage::Ready => {
                     let alive = record.owner.is_some();
                     if !alive {
-                        find("layer_unfinished", id.as_str(), format!("it was left {}", record.stage.as_str()));
+                        find(Flaw::LayerUnfinished.into(), id.as_str(), format!("it was left {}", record.stage.name()));
                     }
                     continue;
                 }
@@ -57,7 +58,7 @@ impl LayerStore {
                         && !record.parent.as_ref().is_some_and(|key| key.ends_with("-INIT"))
                     {
                         find(
-                            "record_differs",
+                            Flaw::RecordDiffers.into(),
                             id.as_str(),
                             format!("its record has {:?} as its parent", record.parent),
                         );
@@ -69,13 +70,13 @@ impl LayerStore {
                 }
             }
             match inner.whole_chain(&id) {
-                Err(error) => find("bad_chain", id.as_str(), error.to_string()),
+                Err(error) => find(StoreFault::BadChain.into(), id.as_str(), error.to_string()),
                 Ok(chain) => {
                     if let Some((parent, rest)) = chain.split_first()
                         && inner.chain(parent).is_ok_and(|chain| chain != rest)
                     {
                         let message = format!("it does not go on as that of \"{parent}\"");
-                        find("bad_chain", id.as_str(), message);
+                        find(StoreFault::BadChain.into(), id.as_str(), message);
                     }
                 }
             }
@@ -86,7 +87,7 @@ impl LayerStore {
         for record in inner.state.records()? {
             let id = LayerId::new(&record.id)?;
             if record.stage == Stage::Ready && !inner.backend.layer_exists(&id)? {
-                find("layer_missing", id.as_str(), "it is in a record, and not there".into());
+                find(Flaw::LayerMissing.into(), id.as_str(), "it is in a record, and not there".into());
             }
         }
         Ok(findings)

@@ -91,7 +91,7 @@ impl Inner {
         ids.dedup();
         let _locks = ids.into_iter().map(|id| self.lock(id)).collect::<Result<Vec<_>>>()?;
         if let Some(record) = self.state.record(id)? {
-            let detail = if record.stage == Stage::Ready { "" } else { record.stage.as_str() };
+            let detail = if record.stage == Stage::Ready { "" } else { record.stage.name() };
             return Err(Error::store(StoreFault::LayerExists, id.as_str(), detail));
         }
         if self.backend.layer_exists(id)? {

@@ -1,59 +1,30 @@
 //! How a store works: its driver, the form of its tars, its options.
 
 use crate::backend::{BackendOptions, Flavour, HcsApi};
+use crate::closed_set::closed_set;
 use crate::limits::Limits;
 
-/// The graph drivers of the reference.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum Driver {
-    /// Flavour 1: layers are seen through the filter.
-    #[default]
-    WindowsFilter,
-    /// Flavour 0: differencing disks.
-    WindowsDiff,
-}
-
-impl Driver {
-    /// The name it is registered by: `windowsfilter` or `windowsdiff`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Driver::WindowsFilter => "windowsfilter",
-            Driver::WindowsDiff => "windowsdiff",
-        }
-    }
-
-    /// The driver of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [Driver::WindowsFilter, Driver::WindowsDiff].into_iter().find(|driver| driver.name() == name)
+closed_set! {
+    /// The graph drivers of the reference.
+    #[derive(Default)]
+    pub enum Driver {
+        /// Flavour 1: layers are seen through the filter.
+        #[default]
+        WindowsFilter = "windowsfilter";
+        /// Flavour 0: differencing disks.
+        WindowsDiff = "windowsdiff";
     }
 }
 
-/// What the tars are that a store takes and gives.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub enum TarForm {
-    /// Layer tars.
-    #[default]
-    Layer,
-    /// Plain tars of transport folders ("TP4" in the reference).
-    Transport,
-}
-
-impl TarForm {
-    /// The name of the form: `layer` or `transport`.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            TarForm::Layer => "layer",
-            TarForm::Transport => "transport",
-        }
-    }
-
-    /// The form of a name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        [TarForm::Layer, TarForm::Transport].into_iter().find(|form| form.name() == name)
+closed_set! {
+    /// What the tars are that a store takes and gives.
+    #[derive(Default)]
+    pub enum TarForm {
+        /// Layer tars.
+        #[default]
+        Layer = "layer";
+        /// Plain tars of transport folders ("TP4" in the reference).
+        Transport = "transport";
     }
 }
 

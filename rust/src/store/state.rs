@@ -3,6 +3,7 @@
 //! A SQLite database, `.winlayers/state.db`. It can be made anew from the folders, but for the holds.
 
 use super::LayerId;
+use crate::closed_set::closed_set;
 use crate::error::{Error, Result, StoreFault};
 use crate::sqlite::{Values, escaped, sql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params};
@@ -34,29 +35,17 @@ CREATE TABLE hold (
     PRIMARY KEY (key, owner, kind)
 ) STRICT;";
 
-/// How far a layer is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stage {
-    /// It is being made, and to be destroyed when its maker dies.
-    Creating,
-    /// It is there, and being filled; empty again when its maker dies.
-    Importing,
-    /// It is there.
-    Ready,
-    /// It is being removed; whoever finds it so goes on.
-    Removing,
-}
-
-const STAGES: [(Stage, &str); 4] = [
-    (Stage::Creating, "creating"),
-    (Stage::Importing, "importing"),
-    (Stage::Ready, "ready"),
-    (Stage::Removing, "removing"),
-];
-
-impl Stage {
-    pub fn as_str(self) -> &'static str {
-        STAGES.iter().find(|(stage, _)| *stage == self).expect("all are listed").1
+closed_set! {
+    /// How far a layer is.
+    pub(super) enum Stage {
+        /// It is being made, and to be destroyed when its maker dies.
+        Creating = "creating";
+        /// It is there, and being filled; empty again when its maker dies.
+        Importing = "importing";
+        /// It is there.
+        Ready = "ready";
+        /// It is being removed; whoever finds it so goes on.
+        Removing = "removing";
     }
 }
 
@@ -69,24 +58,15 @@ pub(super) struct Record {
     pub owner: Option<String>,
 }
 
-/// Why a layer is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Hold {
-    /// Somebody sees it.
-    Mount,
-    /// It is exported, and must stay active for it.
-    Export,
-    /// A stream of it is open that needs nothing but that it stays.
-    Stream,
-}
-
-impl Hold {
-    fn as_str(self) -> &'static str {
-        match self {
-            Hold::Mount => "mount",
-            Hold::Export => "export",
-            Hold::Stream => "stream",
-        }
+closed_set! {
+    /// Why a layer is held.
+    pub(super) enum Hold {
+        /// Somebody sees it.
+        Mount = "mount";
+        /// It is exported, and must stay active for it.
+        Export = "export";
+        /// A stream of it is open that needs nothing but that it stays.
+        Stream = "stream";
     }
 }
 
@@ -259,7 +239,7 @@ impl State {
             t.execute(
                 "INSERT INTO layer (key, id, parent, stage, owner) VALUES (?, ?, ?, ?, ?)
                  ON CONFLICT (key) DO UPDATE SET parent = excluded.parent, stage = excluded.stage, owner = excluded.owner",
-                params![id.key(), id.as_str(), parent.map(LayerId::key), stage.as_str(), owner],
+                params![id.key(), id.as_str(), parent.map(LayerId::key), stage.name(), owner],
             )
             .map(drop)
         })
@@ -268,7 +248,7 @@ impl State {
     /// Says how far a layer is.
     pub fn set_stage(&self, id: &LayerId, stage: Stage, owner: Option<&str>) -> Result<()> {
         self.transaction(|t| {
-            t.execute("UPDATE layer SET stage = ?, owner = ? WHERE key = ?", params![stage.as_str(), owner, id.key()])
+            t.execute("UPDATE layer SET stage = ?, owner = ? WHERE key = ?", params![stage.name(), owner, id.key()])
                 .map(drop)
         })
     }
@@ -286,7 +266,7 @@ impl State {
         self.query(|c| {
             let mut statement =
                 c.prepare_cached("SELECT coalesce(sum(count), 0) FROM hold WHERE key = ? AND kind = ?")?;
-            statement.query_row(params![id.key(), kind.as_str()], |row| row.value::<i64>(0))
+            statement.query_row(params![id.key(), kind.name()], |row| row.value::<i64>(0))
         })
         .map(i64::unsigned_abs)
     }
@@ -295,7 +275,7 @@ impl State {
     pub fn holds_of(&self, id: &LayerId, owner: &str, kind: Hold) -> Result<u64> {
         self.query(|c| {
             let mut statement = c.prepare_cached("SELECT count FROM hold WHERE key = ? AND owner = ? AND kind = ?")?;
-            statement.query_row(params![id.key(), owner, kind.as_str()], |row| row.value::<i64>(0)).optional()
+            statement.query_row(params![id.key(), owner, kind.name()], |row| row.value::<i64>(0)).optional()
         })
         .map(|count| count.unwrap_or(0).unsigned_abs())
     }
@@ -304,7 +284,7 @@ impl State {
         self.transaction(|t| {
             t.execute(
                 "INSERT INTO hold VALUES (?, ?, ?, 1) ON CONFLICT DO UPDATE SET count = count + 1",
-                params![id.key(), owner, kind.as_str()],
+                params![id.key(), owner, kind.name()],
             )
             .map(drop)
         })
@@ -313,7 +293,7 @@ impl State {
     /// Takes one hold back.
     pub fn release(&self, id: &LayerId, owner: &str, kind: Hold) -> Result<()> {
         self.transaction(|t| {
-            let which = params![id.key(), owner, kind.as_str()];
+            let which = params![id.key(), owner, kind.name()];
             t.execute("UPDATE hold SET count = count - 1 WHERE key = ? AND owner = ? AND kind = ?", which)?;
             t.execute("DELETE FROM hold WHERE count <= 0", []).map(drop)
         })
@@ -348,6 +328,6 @@ impl State {
 fn record(row: &Row) -> rusqlite::Result<Record> {
     let stage: String = row.value(2)?;
     // What a later version may write is nothing that this one could undo.
-    let stage = STAGES.iter().find(|(_, word)| *word == stage).map_or(Stage::Ready, |(stage, _)| *stage);
+    let stage = Stage::from_name(&stage).unwrap_or(Stage::Ready);
     Ok(Record { id: row.value(0)?, parent: row.value(1)?, stage, owner: row.value(3)? })
 }

@@ -198,7 +198,7 @@ fn a_damaged_layer_is_found_and_what_follows_is_made_anew() {
     drop(store);
     let store =
         LayerStore::open(_folder.path().join("home").as_path(), Driver::WindowsFilter, Default::default()).unwrap();
-    let codes = |findings: Vec<Finding>| findings.iter().map(|finding| finding.code).collect::<Vec<_>>();
+    let codes = |findings: Vec<Finding>| findings.iter().map(|finding| finding.code.name()).collect::<Vec<_>>();
     assert_eq!(codes(store.check(true, &Progress::none()).unwrap()), ["index_damaged"]);
     is_clean(&store);
     let tar = store.home().join("base/layer.tar");

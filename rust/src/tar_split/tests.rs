@@ -241,7 +241,7 @@ fn hostile_metadata() {
         match join(metadata.as_bytes(), &mut Content::new()).unwrap_err() {
             Error::Format(error) => {
                 assert_eq!((error.field, error.offset), (field, Some(first.len() as u64 + 1)), "{line}: {error}");
-                assert_eq!(error.format.code(), "bad_tar_split");
+                assert_eq!(error.format.name(), "bad_tar_split");
             }
             error => panic!("{line}: {error}"),
         }

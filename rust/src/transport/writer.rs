@@ -11,7 +11,7 @@ use crate::fs::disk::{disk_path, system_time};
 use crate::layer_tar::whiteout::{self, base_name};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
-use crate::policy::Losses;
+use crate::policy::{LossKind, Losses};
 use std::fs::{File, FileTimes};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -89,7 +89,7 @@ impl TransportWriter {
             let attributes = entry.basic_info.attributes;
             match entry.kind {
                 EntryKind::HardLink | EntryKind::Whiteout => {
-                    let detail = format!("a {} has no backup stream", entry.kind.as_str());
+                    let detail = format!("a {} has no backup stream", entry.kind.name());
                     Err(Error::misuse(Misuse::Argument, detail))
                 }
                 EntryKind::Directory => writer.directory(name, &entry.basic_info, false, stream),
@@ -138,7 +138,7 @@ impl TransportWriter {
                         return refused("which is no file of this layer that came before");
                     };
                     writer.copy(name, &source)?;
-                    writer.losses.add(name, "hard_link", "it is a file of its own, with a copy of the data")
+                    writer.losses.note(name, LossKind::HardLink)
                 }
             }
         })
@@ -205,7 +205,7 @@ impl TransportWriter {
         };
         let path = disk_path(&metadata_name(&self.tree.directory_path(directory)))?;
         if self.tree.tell(directory, link)? {
-            self.losses.add(name, "duplicate_directory", "the later metadata of the directory counts")?;
+            self.losses.note(name, LossKind::DuplicateDirectory)?;
             self.root.remove_file(&path)?;
         }
         let file = self.root.create_file(&path)?;
@@ -250,7 +250,7 @@ impl TransportWriter {
                 StreamId::DATA if !has_data => {
                     has_data = true;
                     if header.is_sparse() {
-                        self.losses.add(name, "sparse", "holes become zeros")?;
+                        self.losses.note(name, LossKind::Sparse)?;
                     }
                 }
                 StreamId::SPARSE_BLOCK if has_data => {
@@ -263,7 +263,11 @@ impl TransportWriter {
                     return Err(Error::refused(Rule::TransportForm, "a link outside of Files"));
                 }
                 id => {
-                    self.losses.add(name, "stream", format!("{id}, which a file outside of Files does not have"))?;
+                    self.losses.add(
+                        name,
+                        LossKind::Stream,
+                        format!("{id}, which a file outside of Files does not have"),
+                    )?;
                     continue;
                 }
             }
@@ -282,7 +286,7 @@ impl TransportWriter {
         file.set_len(end).map_err(failed)?;
         if info.attributes != FileAttributes::ARCHIVE {
             let detail = format!("{}: outside of Files all files are ARCHIVE", info.attributes);
-            self.losses.add(name, "attributes", detail)?;
+            self.losses.add(name, LossKind::Attributes, detail)?;
         }
         self.times(name, &file, info)
     }
@@ -297,7 +301,7 @@ impl TransportWriter {
             ("change", kept.change_time != info.change_time),
         ];
         let lost: Vec<_> = lost.into_iter().filter_map(|(word, differs)| differs.then_some(word)).collect();
-        if lost.is_empty() { Ok(()) } else { self.losses.add(name, "times", lost.join(", ")) }
+        if lost.is_empty() { Ok(()) } else { self.losses.add(name, LossKind::Times, lost.join(", ")) }
     }
 
     fn copy(&mut self, name: &[u8], source: &Path) -> Result<()> {
@@ -365,7 +369,7 @@ impl TransportWriter {
                     let path = self.tree.path(at, component);
                     if !has_metadata(&path) {
                         let detail = "it has no entry, and will be read as one";
-                        self.losses.add(&path, "implied_directory", detail)?;
+                        self.losses.add(&path, LossKind::ImpliedDirectory, detail)?;
                     }
                     self.make_directory(at, component)?
                 }

@@ -1,5 +1,6 @@
 //! What a layer changes in the layers below it.
 
+use crate::closed_set::closed_set;
 use std::fmt;
 use std::ops::{BitOr, BitOrAssign};
 
@@ -16,26 +17,15 @@ pub struct Change {
     pub size: u64,
 }
 
-/// What happens to a path.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ChangeKind {
-    /// No layer below has it.
-    Add,
-    /// A layer below has it.
-    Modify,
-    /// A layer below has it, and it is gone.
-    Delete,
-}
-
-impl ChangeKind {
-    /// The word for it: `add`, `modify` or `delete`.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ChangeKind::Add => "add",
-            ChangeKind::Modify => "modify",
-            ChangeKind::Delete => "delete",
-        }
+closed_set! {
+    /// What happens to a path.
+    pub enum ChangeKind {
+        /// No layer below has it.
+        Add = "add";
+        /// A layer below has it.
+        Modify = "modify";
+        /// A layer below has it, and it is gone.
+        Delete = "delete";
     }
 }
 

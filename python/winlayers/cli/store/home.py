@@ -38,7 +38,8 @@ def _check(arguments: argparse.Namespace) -> int:
         problems = open_store(arguments).check(repair=arguments.repair, progress=progress)
     for problem in problems:
         if arguments.json:
-            json_line({"code": problem.code, "layer": problem.path or None, "message": problem.message})
+            names = {"code": problem.code, "severity": problem.severity, "layer": problem.path or None}
+            json_line(names | {"message": problem.message})
         else:
             where = f"layer {escape(problem.path)}" if problem.path else "the store"
             line(f"problem: {problem.code}: {where}: {escape(problem.message)}")

@@ -4,8 +4,9 @@ use super::growing::Growing;
 use super::{INDEX, Portable, TAR};
 use crate::backend::{Backend, Imported, LayerId, LayerKind};
 use crate::digest::copy_hashed;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result, StoreFault};
 use crate::fs::sync_names;
+use crate::problem::{Flaw, ProblemCode};
 use crate::progress::Progress;
 use crate::source::ReadAt;
 use crate::view::index::{Draft, Index, Summary};
@@ -87,7 +88,7 @@ impl Portable {
         id: &LayerId,
         repair: bool,
         progress: &Progress,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()> {
         if self.layer_kind(id)? != LayerKind::Imported {
             return Ok(());
@@ -95,7 +96,7 @@ impl Portable {
         let tar = match self.home.open_file(&Path::new(id.as_str()).join(TAR)) {
             Ok(tar) => Arc::new(tar),
             Err(error) => {
-                problem("layer_damaged", format!("its tar cannot be read: {error}"));
+                problem(StoreFault::Damaged.into(), format!("its tar cannot be read: {error}"));
                 return Ok(());
             }
         };
@@ -105,7 +106,7 @@ impl Portable {
             Ok(claimed) if claimed.diff_id != diff_id => {
                 // The digest says which bytes it had: no index can be made of other ones.
                 let message = format!("expected {} in {}, found {diff_id}, {size} bytes", claimed.diff_id, TAR);
-                problem("integrity", message);
+                problem(ErrorKind::Integrity.into(), message);
                 return Ok(());
             }
             Ok(claimed) => {
@@ -114,9 +115,9 @@ impl Portable {
                 }
             }
             Err(error) => {
-                problem("index_damaged", error.to_string());
+                problem(Flaw::IndexDamaged.into(), error.to_string());
                 if repair && let Err(error) = self.rebuild(id, tar, &diff_id) {
-                    problem("layer_damaged", error.to_string());
+                    problem(StoreFault::Damaged.into(), error.to_string());
                 }
             }
         }
@@ -129,17 +130,17 @@ impl Portable {
         tar: &Arc<File>,
         claimed: &Imported,
         index: &Path,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<bool> {
         let staging = self.scratch()?;
         let anew = staging.path().join(INDEX);
         if let Err(error) = Index::build(tar.clone(), &anew, &claimed.diff_id, &self.limits) {
-            problem("layer_damaged", error.to_string());
+            problem(StoreFault::Damaged.into(), error.to_string());
             return Ok(false);
         }
         let same = Index::same_rows(index, &anew);
         if !matches!(same, Ok(true)) {
-            problem("index_damaged", "it does not say what is in the tar".into());
+            problem(Flaw::IndexDamaged.into(), "it does not say what is in the tar".into());
             return Ok(true);
         }
         Ok(false)

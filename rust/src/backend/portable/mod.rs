@@ -24,6 +24,7 @@ use crate::fs::{Kind, Root, Staging, staging, sync_names};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
+use crate::problem::ProblemCode;
 use crate::progress::Progress;
 use crate::transport;
 use crate::view::{Index, Indexes, LayerSource, View};
@@ -313,7 +314,7 @@ impl Backend for Portable {
         id: &LayerId,
         repair: bool,
         progress: &Progress,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()> {
         self.check(id, repair, progress, problem)
     }

@@ -154,7 +154,7 @@ impl Sandbox {
     /// `modify Files/a data times`.
     pub fn told(&self) -> Vec<String> {
         let line = |change: Change| {
-            let mut words = vec![change.kind.as_str().to_owned(), String::from_utf8_lossy(&change.path).into_owned()];
+            let mut words = vec![change.kind.name().to_owned(), String::from_utf8_lossy(&change.path).into_owned()];
             words.extend(change.what.words().map(str::to_owned));
             words.join(" ")
         };

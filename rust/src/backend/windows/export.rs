@@ -8,7 +8,7 @@ use super::{Hcs, INDEX, SPLIT};
 use crate::backend::piped::{Piped, Sender};
 use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::digest::{Expected, Verified};
-use crate::error::{Error, Result, StoreFault};
+use crate::error::{Error, ErrorKind, Result, StoreFault};
 use crate::fs::Root;
 use crate::fs::staging::Staging;
 use crate::layer_tar::{LayerWriter, WriterOptions};
@@ -158,7 +158,7 @@ impl Hcs {
         id: &LayerId,
         repair: bool,
         progress: &crate::progress::Progress,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()> {
         if self.layer_kind(id)? != LayerKind::Imported {
             return Ok(());
@@ -167,7 +167,7 @@ impl Hcs {
         let tar = match self.assembled(&path.join(SPLIT), &path) {
             Ok(tar) => Arc::new(tar),
             Err(error) => {
-                problem("layer_damaged", format!("its tar cannot be put together: {error}"));
+                problem(StoreFault::Damaged.into(), format!("its tar cannot be put together: {error}"));
                 return Ok(());
             }
         };
@@ -176,7 +176,7 @@ impl Hcs {
         let diff_id = match crate::digest::copy_hashed(whole, io::sink(), &path, &self.limits, progress) {
             Ok((diff_id, _)) => diff_id,
             Err(error) => {
-                problem("layer_damaged", format!("its tar cannot be put together: {error}"));
+                problem(StoreFault::Damaged.into(), format!("its tar cannot be put together: {error}"));
                 return Ok(());
             }
         };
@@ -185,7 +185,10 @@ impl Hcs {
         let anew = staging.path().join(INDEX);
         let claimed = match claimed {
             Ok(claimed) if claimed.diff_id != diff_id => {
-                problem("integrity", format!("expected {}, found {diff_id}, {size} bytes", claimed.diff_id));
+                problem(
+                    ErrorKind::Integrity.into(),
+                    format!("expected {}, found {diff_id}, {size} bytes", claimed.diff_id),
+                );
                 return Ok(());
             }
             Ok(claimed) => {
@@ -200,7 +203,7 @@ impl Hcs {
                 error.to_string()
             }
         };
-        problem("index_damaged", claimed);
+        problem(Flaw::IndexDamaged.into(), claimed);
         if repair {
             self.indexes.forget(id.key());
             self.settle(&staging, id, INDEX)?;

@@ -33,6 +33,7 @@ use crate::fs::{Kind, Root, Staging, staging};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
+use crate::problem::ProblemCode;
 use crate::progress::Progress;
 use crate::view::{Indexes, View};
 use service::{Place, Service};
@@ -280,7 +281,7 @@ impl Backend for Hcs {
         id: &LayerId,
         repair: bool,
         progress: &Progress,
-        problem: &mut dyn FnMut(&'static str, String),
+        problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()> {
         self.check(id, repair, progress, problem)
     }

@@ -460,7 +460,7 @@ fn a_layer_cut_anywhere_leaves_nothing() {
             // Only padding is missing, or end blocks.
             let report =
                 verify(Source::memory(tar[..end].to_vec()), &Policy::strict(), &Limits::default(), Progress::none());
-            assert_eq!(report.unwrap().problems.items[0].code, "end_blocks", "{end}");
+            assert_eq!(report.unwrap().problems.items[0].code.name(), "end_blocks", "{end}");
         }
     }
 }
@@ -554,7 +554,7 @@ fn an_entry_comes_back_only_while_its_file_is_what_it_was() {
     std::fs::write(path.join("Files/lower"), "not a link any more").unwrap();
     let (tar, report) = pack_from(&path);
     let codes: Vec<_> =
-        report.problems.items.iter().map(|p| (p.code, String::from_utf8(p.path.clone()).unwrap())).collect();
+        report.problems.items.iter().map(|p| (p.code.name(), String::from_utf8(p.path.clone()).unwrap())).collect();
     let expected = [
         ("sidecar_mismatch", "Files/edited"),
         ("sidecar_missing", "Files/gone"),

@@ -60,7 +60,7 @@ fn what_becomes_of_a_tree() {
             .map(|Found { entry, .. }| {
                 let link = entry.link_name.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 let name = String::from_utf8_lossy(&entry.name);
-                format!("{name} {} {:x} {} {link}", entry.kind.as_str(), entry.basic_info.attributes.0, entry.size)
+                format!("{name} {} {:x} {} {link}", entry.kind.name(), entry.basic_info.attributes.0, entry.size)
             })
             .collect();
         let expected = [
@@ -93,7 +93,7 @@ fn what_becomes_of_a_tree() {
             };
             assert_eq!(size, expected, "{}", entry.name.escape_ascii());
         }
-        let codes: Vec<_> = report.problems.items.iter().map(|p| (p.code, p.path.as_slice())).collect();
+        let codes: Vec<_> = report.problems.items.iter().map(|p| (p.code.name(), p.path.as_slice())).collect();
         assert_eq!(codes, [("link_escapes", &b"Files/app/to_outside"[..])]);
         assert_eq!(report.losses.items, []);
         let verified = verify(Source::memory(tar), &Policy::strict(), &Limits::default(), Progress::none()).unwrap();
@@ -182,7 +182,7 @@ fn what_no_layer_can_hold_is_refused() {
             Err(error) => assert_eq!(error.code(), code, "{names:?}: {error}"),
             Ok((_, report)) => {
                 assert_eq!(code, "ok", "{names:?}");
-                let problems: Vec<_> = report.problems.items.iter().map(|p| p.code).collect();
+                let problems: Vec<_> = report.problems.items.iter().map(|p| p.code.name()).collect();
                 assert_eq!(problems, ["name_reserved", "name_reserved"]);
             }
         }

@@ -2,6 +2,7 @@ use super::*;
 use crate::digest::{Sha256, hex};
 use crate::layer_tar::{Dialect, EntryKind, LayerWriter, NamedStream, WriterOptions, keys};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
+use crate::problem::Problem;
 use crate::tar::{MemberHeader, Time, Writer, typeflag};
 use std::io::{self, BufRead};
 
@@ -13,7 +14,7 @@ fn report(tar: Vec<u8>) -> LayerReport {
 fn problems(tar: Vec<u8>) -> Vec<String> {
     let report = report(tar);
     assert_eq!(report.problems.total(), report.problems.items.len() as u64);
-    let text = |p: &Problem| format!("{} {}", p.code, String::from_utf8_lossy(&p.path));
+    let text = |p: &Problem| format!("{} {}", p.code.name(), String::from_utf8_lossy(&p.path));
     report.problems.items.iter().map(text).collect()
 }
 
@@ -193,7 +194,7 @@ fn every_problem_has_its_code_and_its_member() {
 #[test]
 fn problems_come_with_the_offset_of_their_member() {
     let tar = raw(vec![dir(b"Files"), file(b"Files/a"), file(b"Files/A"), file(b"Files/x/y")]);
-    let offsets: Vec<_> = report(tar).problems.items.iter().map(|p| (p.code, p.offset)).collect();
+    let offsets: Vec<_> = report(tar).problems.items.iter().map(|p| (p.code.name(), p.offset)).collect();
     assert_eq!(offsets, [("case_collision", Some(512 * 3)), ("parent_missing", Some(512 * 5))]);
 }
 
@@ -204,7 +205,7 @@ fn ends_of_archives() {
     assert_eq!(problems(tar[..512].to_vec()), ["end_blocks "]);
     assert_eq!(problems([&tar[..], &[0; 9 * 512]].concat()), [""; 0]);
     let found = report([&tar[..], &[0; 700], b"x"].concat());
-    assert_eq!(found.problems.items[0].code, "trailing_data");
+    assert_eq!(found.problems.items[0].code.name(), "trailing_data");
     assert_eq!(found.problems.items[0].offset, Some(tar.len() as u64 + 700));
     let orphan = raw(vec![Raw { records: vec![(keys::FILE_ATTRIBUTES, b"1")], ..file(b"Files") }]);
     assert_eq!(problems([&orphan[..1024], &[0; 1024]].concat()), ["end_blocks "]);
@@ -226,7 +227,7 @@ fn broken_framing_hides_what_follows_it_but_not_from_the_digest() {
     let mut tar = raw(vec![dir(b"Files"), file(b"Files/a"), file(b"Files/b")]);
     tar[512 + 3] ^= 1;
     let found = report(tar.clone());
-    assert_eq!((found.problems.items[0].code, found.problems.items[0].offset), ("bad_tar", Some(512)));
+    assert_eq!((found.problems.items[0].code.name(), found.problems.items[0].offset), ("bad_tar", Some(512)));
     assert_eq!((found.entries, found.problems.total()), (1, 1));
     assert_eq!(found.diff_id, sha256(&tar));
 }
@@ -240,7 +241,7 @@ fn losses_are_what_go_winio_would_drop() {
         Raw { records: vec![(keys::TIMES, b"- - - -")], ..file(b"Files/timeless") },
     ]);
     let found = report(tar);
-    let kinds: Vec<_> = found.losses.items.iter().map(|loss| (loss.kind, &*loss.path)).collect();
+    let kinds: Vec<_> = found.losses.items.iter().map(|loss| (loss.kind.name(), &*loss.path)).collect();
     assert_eq!(kinds, [("sparse", &b"Files/sparse"[..]), ("time_absent", b"Files/timeless")]);
     assert_eq!(report(good(Dialect::GoWinio)).losses.total(), 0);
 }

@@ -37,7 +37,7 @@ fn members(sandbox: &Sandbox) -> Vec<String> {
     let line = |found: Found| {
         let entry = found.entry;
         let link = entry.link_name.map(|link| format!(" {}", String::from_utf8_lossy(&link))).unwrap_or_default();
-        format!("{} {}{link}", String::from_utf8_lossy(&entry.name), entry.kind.as_str())
+        format!("{} {}{link}", String::from_utf8_lossy(&entry.name), entry.kind.name())
     };
     entries(&sandbox.export().unwrap()).into_iter().map(line).collect()
 }

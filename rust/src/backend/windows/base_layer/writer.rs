@@ -9,7 +9,7 @@ use crate::error::{Error, Limit, Misuse, Result, Rule, display_name, from_io};
 use crate::layer_tar::whiteout::base_name;
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
-use crate::policy::{Capped, Loss, Losses};
+use crate::policy::{Capped, Loss, LossKind, Losses};
 use crate::transport::names::{Directory, ROOTS, Taken, Tree, check_name};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -212,7 +212,7 @@ impl<'a> BaseLayerWriter<'a> {
         let is_link = matches!(entry.kind, EntryKind::Symlink | EntryKind::Junction)
             || reparse_point.get(REPARSE_TAG_END).is_some_and(|byte| byte & NAME_SURROGATE != 0);
         if self.tree.tell(directory, is_link)? {
-            self.losses.add(name, "duplicate_directory", "the later metadata of the directory counts")?;
+            self.losses.note(name, LossKind::DuplicateDirectory)?;
             self.reparse_places.remove(&directory);
         }
         if !reparse_point.is_empty() {
@@ -232,7 +232,7 @@ impl<'a> BaseLayerWriter<'a> {
             Ok(match header.id {
                 StreamId::REPARSE_DATA if is_folder => Fate::Keep,
                 StreamId::LINK => {
-                    losses.add(name, "stream", "LINK, which names other files")?;
+                    losses.add(name, LossKind::Stream, "LINK, which names other files")?;
                     Fate::Leave
                 }
                 _ => Fate::Write,
@@ -255,10 +255,14 @@ impl<'a> BaseLayerWriter<'a> {
         let unset = |time: Option<FileTime>| time.is_some_and(|time| time.0 <= 0);
         let lost: Vec<_> = times.into_iter().filter_map(|(word, time)| unset(time).then_some(word)).collect();
         if !lost.is_empty() {
-            self.losses.add(name, "times", lost.join(", "))?;
+            self.losses.add(name, LossKind::Times, lost.join(", "))?;
         }
         let lost = lost_attributes(info.attributes);
-        if lost == FileAttributes::default() { Ok(()) } else { self.losses.add(name, "attributes", lost.to_string()) }
+        if lost == FileAttributes::default() {
+            Ok(())
+        } else {
+            self.losses.add(name, LossKind::Attributes, lost.to_string())
+        }
     }
 
     fn hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
@@ -320,7 +324,7 @@ impl<'a> BaseLayerWriter<'a> {
                 }
                 Taken::Nothing => {
                     let path = self.tree.path(at, component);
-                    self.losses.add(&path, "implied_directory", "it has no entry, and will be read as one")?;
+                    self.losses.note(&path, LossKind::ImpliedDirectory)?;
                     self.folder.create_folder(&path, FileAttributes::default(), Security::Included)?;
                     self.tree.add_directory(at, component)?
                 }
