@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
 use winlayers::backup_stream::{Reader, StreamId, Writer};
 use winlayers::error::Result;
-use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerReader, LayerWriter, RandomData, WriterOptions};
+use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerEntry, LayerReader, LayerWriter, RandomData, WriterOptions};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::{OnLoss, Policy};
 use winlayers::source::Source;
@@ -42,7 +42,7 @@ fn without_security_bit(stream: &[u8]) -> Result<Vec<u8>> {
 fn write(info: &BasicInfo, stream: &[u8], dialect: Dialect, on_loss: OnLoss) -> Result<Vec<u8>> {
     let options = WriterOptions { dialect, on_loss, limits: winlayers_fuzz::limits(), ..WriterOptions::default() };
     let mut writer = LayerWriter::new(Vec::new(), options);
-    writer.add_seekable_backup_stream(b"Files/a", info, Cursor::new(stream), None)?;
+    writer.add_seekable_backup_stream(&LayerEntry::with_info("Files/a", *info), Cursor::new(stream), None)?;
     writer.finish()
 }
 
@@ -52,7 +52,7 @@ fn check(tar: Vec<u8>, info: &BasicInfo, stream: &[u8]) {
     let source = reader.random_source().expect("memory");
     let found = reader.next_found().expect("our own tar").expect("one entry");
     assert_eq!(&found.entry.basic_info, info);
-    let backup = BackupStream::new(&found.entry, found.has_data).expect("our own entry");
+    let backup = BackupStream::new(&found.entry).expect("our own entry");
     assert_eq!(read(backup, &mut RandomData { source: &*source, places: &found.places }), stream);
     assert!(reader.next_found().expect("our own tar").is_none());
 

@@ -24,7 +24,6 @@ use tempfile::SpooledTempFile;
 /// Named streams of one entry up to this size are kept in memory until the entry is complete.
 const SPOOL: usize = 1 << 20;
 /// Among the bits of a mode, those of its type: a directory.
-const MODE_DIRECTORY: i64 = 0o040_000;
 
 /// Extracts a layer into a directory that is not there yet, and writes `DIR.winlayers.ndjson` beside it.
 ///
@@ -128,21 +127,19 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     fn entry(&mut self, mut entry: LayerEntry) -> Result<()> {
-        // As the lossless dialect writes a directory with data.
-        let directory =
-            entry.kind == EntryKind::File && entry.size > 0 && self.reader.member().mode & MODE_DIRECTORY != 0;
         let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name).to_vec();
         check_components(&path)?;
-        let part = self.reader.next_part()?;
-        let has_data = part.as_ref().is_some_and(|part| part.stream.is_none());
+        let mut next = self.reader.next_part()?;
         let mut blocks = RecordedBlocks::of(&entry);
-        self.holes = if has_data { blocks.holes(0, self.reader.member()) } else { Holes::default() };
-        let (disk, sha256) = self.make(&entry, &path, has_data)?;
+        self.holes = if entry.data.is_some() { blocks.holes(0, self.reader.member()) } else { Holes::default() };
+        let (disk, sha256) = self.make(&entry, &path)?;
         self.check_holes()?;
 
         let mut spool = SpooledTempFile::new(SPOOL);
         let mut streams = Vec::new();
-        let mut next = if has_data { self.reader.next_part()? } else { part };
+        if entry.data.is_some() {
+            next = self.reader.next_part()?;
+        }
         while let Some(part) = next {
             self.holes = blocks.holes(streams.len() + 1, self.reader.member());
             let name = part.stream.unwrap_or_default();
@@ -156,9 +153,9 @@ impl<W: Write> Extractor<'_, W> {
             next = self.reader.next_part()?;
         }
         entry.streams = Some(streams);
-        let line = Member { sha256, directory: directory.then_some(true), ..Member::of(&entry, has_data, disk) };
+        let line = Member { sha256, ..Member::of(&entry, disk) };
         self.sidecar.line(&Line::Member(Box::new(line)))?;
-        self.sidecar.ranges(entry.sparse_ranges.as_deref().unwrap_or_default())?;
+        self.sidecar.ranges(entry.sparse_ranges().unwrap_or_default())?;
         self.stream_data(&mut spool, &entry)
     }
 
@@ -170,20 +167,20 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     /// Makes what stands for an entry on the disk; tells what it is and, of a file, the digest of its content.
-    fn make(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
+    fn make(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
         let in_directory = entry.basic_info.attributes.is_directory();
         match entry.kind {
             EntryKind::Whiteout => Ok((OnDisk::Nothing, None)),
             EntryKind::Directory => self.directory(entry, path),
             // Some reparse points are directories with entries inside.
-            EntryKind::Reparse if in_directory && !has_data => self.directory(entry, path),
+            EntryKind::Reparse if in_directory && entry.data.is_none() => self.directory(entry, path),
             EntryKind::HardLink => self.hard_link(entry, path),
             EntryKind::Symlink => match link_on_disk(entry) {
                 Some(target) => self.symlink(entry, path, &target),
-                None => self.placeholder(entry, path, has_data),
+                None => self.placeholder(entry, path),
             },
-            EntryKind::Junction => self.placeholder(entry, path, has_data),
-            EntryKind::File | EntryKind::Reparse => self.file(entry, path, has_data),
+            EntryKind::Junction => self.placeholder(entry, path),
+            EntryKind::File | EntryKind::Reparse => self.file(entry, path),
         }
     }
 
@@ -223,14 +220,14 @@ impl<W: Write> Extractor<'_, W> {
         Ok(())
     }
 
-    fn file(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
+    fn file(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
         self.take_name(path, false)?;
         self.parent(path)?;
         let mut file = explain(self.disk.root.create_file(&disk_path(path)?))?;
         let mut hash = Sha256::new();
-        let sparse = entry.sparse_ranges.is_some();
+        let sparse = entry.sparse_ranges().is_some();
         // Without data of its own, the reader stands at the first named stream.
-        if has_data {
+        if entry.data.is_some() {
             self.copy(&mut file, &mut hash, sparse)?;
         }
         let length = file.stream_position().and_then(|position| if sparse { file.set_len(position) } else { Ok(()) });
@@ -263,9 +260,9 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     /// An empty file, for a link that would leave the layer.
-    fn placeholder(&mut self, entry: &LayerEntry, path: &[u8], has_data: bool) -> Result<(OnDisk, Option<String>)> {
+    fn placeholder(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
         self.lost(entry, LossKind::Link, &LossKind::Link.to_string());
-        self.file(entry, path, has_data)
+        self.file(entry, path)
     }
 
     fn symlink(&mut self, entry: &LayerEntry, path: &[u8], target: &[u8]) -> Result<(OnDisk, Option<String>)> {

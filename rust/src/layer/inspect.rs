@@ -340,7 +340,7 @@ impl<'a> Inspector<'a> {
     fn go_winio_losses(&mut self, entry: &LayerEntry, member: &Member) {
         let mut lost: Vec<(LossKind, String)> = Vec::new();
         let plan = entry.recorded.as_deref().unwrap_or_default();
-        if entry.sparse_ranges.is_some() || plan.iter().any(|stream| stream.header.sparse_offset.is_some()) {
+        if entry.sparse_ranges().is_some() || plan.iter().any(|stream| stream.header.sparse_offset.is_some()) {
             lost.push((LossKind::Sparse, "holes become zeros".into()));
         }
         if member.pax.get(crate::layer_tar::keys::TIMES).is_some() {
@@ -374,7 +374,7 @@ impl<'a> Inspector<'a> {
                 lost.push((LossKind::Stream, format!("{} of {} bytes", header.id, header.data_size())));
             }
         }
-        if !plan.is_empty() && !dropped && entry.sparse_ranges.is_none() {
+        if !plan.is_empty() && !dropped && entry.sparse_ranges().is_none() {
             lost.push((LossKind::StreamOrder, "order or attributes of its streams".into()));
         }
         for (kind, detail) in lost {

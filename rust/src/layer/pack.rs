@@ -8,7 +8,9 @@ use crate::error::{Error, Limit, Result, Rule};
 use crate::fs::disk::{Disk, changed, disk_path, unix_time};
 use crate::fs::symlink::{self, Target};
 use crate::fs::{Kind, Metadata, StableFile};
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, WriterOptions, reparse_from_link, whiteout};
+use crate::layer_tar::{
+    Dialect, EntryKind, LayerEntry, LayerWriter, UnnamedData, WriterOptions, reparse_from_link, whiteout,
+};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
@@ -280,7 +282,7 @@ impl<W: Write> Packer<'_, W> {
         let mut entry = LayerEntry::new(name, EntryKind::File);
         entry.basic_info = info;
         entry.security_descriptor = Some(self.sd_file.clone());
-        entry.size = stat.size;
+        entry.data = Some(UnnamedData::new(stat.size));
         let path = self.disk_name(name).unwrap_or_default().to_vec();
         let mut data = FileData::open(&self.disk, &path, stat, &mut self.buffer).map_err(|e| e.in_member(name))?;
         self.writer.add(&entry, vec![Box::new(&mut data)])?;

@@ -42,10 +42,8 @@ impl<W: Write> Packer<'_, W> {
             Some(count) => sidecar.borrow_mut().ranges(count)?,
             None => Vec::new(),
         };
-        let (on_disk, has_data, sha256) = (member.disk, member.size.is_some(), member.sha256.clone());
-        let directory = member.directory;
+        let (on_disk, sha256) = (member.disk, member.sha256.clone());
         let entry = member.entry(ranges).map_err(|e| locate(e, &sidecar.borrow()))?;
-        let directory = entry.kind == EntryKind::Directory || directory == Some(true);
         let name = entry.name.clone();
         check_member_name(&name, &Policy::strict(), self.limits)?;
         let path = name.strip_suffix(b"/").unwrap_or(&name);
@@ -53,9 +51,9 @@ impl<W: Write> Packer<'_, W> {
         let streams: Vec<u64> = entry.streams.iter().flatten().map(|stream| stream.size).collect();
 
         let stat = if entry.kind == EntryKind::Whiteout { None } else { self.stat(path)? };
-        let found = self.compare(&entry, on_disk, has_data, sha256.as_deref(), stat.as_ref())?;
+        let found = self.compare(&entry, on_disk, sha256.as_deref(), stat.as_ref())?;
         if found == Found::Same {
-            return self.restore(&entry, (has_data, directory), stat.as_ref(), sidecar, &streams);
+            return self.restore(entry, stat.as_ref(), sidecar, &streams);
         }
         for size in streams {
             let mut left = size;
@@ -80,7 +78,6 @@ impl<W: Write> Packer<'_, W> {
         &mut self,
         entry: &LayerEntry,
         on_disk: OnDisk,
-        has_data: bool,
         sha256: Option<&str>,
         stat: Option<&Metadata>,
     ) -> Result<Found> {
@@ -98,7 +95,10 @@ impl<W: Write> Packer<'_, W> {
             return Ok(Found::Other("another kind of file"));
         }
         let same = match on_disk {
-            OnDisk::File => (!has_data || entry.size == stat.size) && Some(self.digest(path, stat)?.as_str()) == sha256,
+            OnDisk::File => {
+                entry.data.as_ref().is_none_or(|data| data.size == stat.size)
+                    && Some(self.digest(path, stat)?.as_str()) == sha256
+            }
             OnDisk::Symlink => Some(self.disk.read_link(path)?) == link_on_disk(entry),
             OnDisk::HardLink => self.same_file(entry, path, stat)?,
             OnDisk::Directory | OnDisk::Nothing => true,
@@ -127,15 +127,14 @@ impl<W: Write> Packer<'_, W> {
 
     fn restore<R: BufRead>(
         &mut self,
-        entry: &LayerEntry,
-        (has_data, directory): (bool, bool),
+        mut entry: LayerEntry,
         stat: Option<&Metadata>,
         sidecar: &RefCell<SidecarReader<R>>,
         streams: &[u64],
     ) -> Result<()> {
         let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
         let mut file = match stat {
-            Some(stat) if has_data => {
+            Some(stat) if entry.data.is_some() => {
                 if stat.links > 1 {
                     self.linked.entry((stat.device, stat.inode)).or_insert_with(|| path.to_vec());
                 }
@@ -154,10 +153,9 @@ impl<W: Write> Packer<'_, W> {
             let kind = LossKind::StreamOrder;
             let detail = kind.to_string();
             self.writer.add_loss(Loss { path: entry.name.clone(), stream: None, kind, detail })?;
-            self.writer.add(entry, data)?;
-        } else {
-            self.writer.add_recorded(entry, directory, data)?;
+            entry.recorded = None;
         }
+        self.writer.add(&entry, data)?;
         file.map_or(Ok(()), |file| file.finish().map_err(|e| e.in_member(path)))
     }
 }

@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Format, Limit, Misuse, Result};
 use crate::fs::disk::check_stream_name;
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, NamedStream, whiteout};
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, NamedStream, UnnamedData, whiteout};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
@@ -185,7 +185,7 @@ impl<'de> Deserialize<'de> for Base64 {
 
 impl Member {
     /// Everything about an entry but its data and its sparse ranges.
-    pub fn of(entry: &LayerEntry, has_data: bool, disk: OnDisk) -> Self {
+    pub fn of(entry: &LayerEntry, disk: OnDisk) -> Self {
         let info = &entry.basic_info;
         let times = [info.creation_time, info.last_access_time, info.last_write_time, info.change_time];
         let base64 = |bytes: &Option<Vec<u8>>| bytes.clone().map(Base64);
@@ -193,9 +193,9 @@ impl Member {
             name: Bytes(entry.name.clone()),
             kind: entry.kind.name().to_owned(),
             disk,
-            directory: None,
+            directory: entry.directory_mode.then_some(true),
             sha256: None,
-            size: has_data.then_some(entry.size),
+            size: entry.data.as_ref().map(|data| data.size),
             attributes: info.attributes.0,
             times: times.map(|time| time.map(|time| time.0)),
             security_descriptor: base64(&entry.security_descriptor),
@@ -206,7 +206,7 @@ impl Member {
                 .collect(),
             reparse_point: base64(&entry.reparse_point),
             link_name: entry.link_name.clone().map(Bytes),
-            sparse_ranges: entry.sparse_ranges.as_ref().map(|ranges| ranges.len() as u64),
+            sparse_ranges: entry.sparse_ranges().map(|ranges| ranges.len() as u64),
             object_id: base64(&entry.object_id),
             streams: entry
                 .streams
@@ -241,8 +241,9 @@ impl Member {
             .collect();
         entry.reparse_point = self.reparse_point.map(|bytes| bytes.0);
         entry.link_name = self.link_name.map(|name| name.0);
-        entry.size = self.size.unwrap_or(0);
-        entry.sparse_ranges = self.sparse_ranges.map(|_| ranges);
+        let sparse_ranges = self.sparse_ranges.map(|_| ranges);
+        entry.data = self.size.map(|size| UnnamedData { size, sparse_ranges });
+        entry.directory_mode = self.directory == Some(true);
         entry.object_id = self.object_id.map(|bytes| bytes.0);
         let streams: Vec<_> = self.streams.into_iter().map(|s| NamedStream { name: s.name.0, size: s.size }).collect();
         let named = streams.iter().try_for_each(|stream| check_stream_name(&stream.name));

@@ -3,8 +3,8 @@
 //! Variants that are read (buildkit, buildah, crane, ko, imgutil, Microsoft's own) differ in which records they have;
 //! what a member does not have is absent in its entry, never made up.
 
-use super::entry::{Body, EntryKind, LayerEntry, NamedStream};
-use super::facts::{read_time, reparse_from_link};
+use super::entry::{Body, EntryKind, LayerEntry, NamedStream, UnnamedData};
+use super::facts::{MODE_DIRECTORY, read_time, reparse_from_link};
 use super::keys::BASE64;
 use super::plan::{self, PlanText};
 use super::{keys, whiteout};
@@ -24,8 +24,6 @@ use std::collections::HashSet;
 /// A decoded member: its entry, and what a plan needs besides.
 pub(super) struct Decoded {
     pub entry: LayerEntry,
-    /// Whether the member's data is a DATA stream.
-    pub has_data: bool,
     /// The extended attributes as they stood in their stream, where that was recorded.
     pub ea_data: Option<Vec<u8>>,
     /// The text of `WINLAYERS.streams`: read when the named streams are known.
@@ -55,7 +53,7 @@ fn decode_member(member: &Member, policy: &Policy, limits: &Limits) -> Result<De
     if !policy.allow_colon && member.name.contains(&b':') {
         return Err(Error::refused(Rule::NameColon, ""));
     }
-    let mut has_data = is_file(member.typeflag);
+    let has_data = is_file(member.typeflag);
     let mut entry = LayerEntry::new(member.name.clone(), kind_of(member)?);
     if entry.kind == EntryKind::File && !has_data && !policy.allow_devices {
         return Err(Error::refused(Rule::MemberType, format!("type \"{}\"", member.typeflag.escape_ascii())));
@@ -64,11 +62,8 @@ fn decode_member(member: &Member, policy: &Policy, limits: &Limits) -> Result<De
         if member.real_size > 0 {
             return Err(Error::format(Format::LayerTar, "whiteout", "no data", format!("{} bytes", member.real_size)));
         }
-        has_data = false;
-    }
-    if has_data {
-        entry.size = member.real_size;
-        entry.sparse_ranges.clone_from(&member.sparse);
+    } else {
+        entry.data = has_data.then(|| UnnamedData { size: member.real_size, sparse_ranges: member.sparse.clone() });
     }
     let records = Records::gather(&member.pax);
     times(member, &records, &mut entry)?;
@@ -80,41 +75,34 @@ fn decode_member(member: &Member, policy: &Policy, limits: &Limits) -> Result<De
         Some(text) => Some(utf8(text, "WINLAYERS.streams")?.to_owned()),
         None => None,
     };
+    let is_directory = member.mode & i64::from(MODE_DIRECTORY) != 0;
+    entry.directory_mode = is_directory && entry.kind == EntryKind::File && entry.size() > 0;
     entry.streams = None;
-    Ok(Decoded { entry, has_data, ea_data, streams_text })
+    Ok(Decoded { entry, ea_data, streams_text })
 }
 
 impl Decoded {
     /// The entry with its named streams, and with its recorded order where that is not the usual one.
-    pub fn complete(self, streams: Vec<NamedStream>, limits: &Limits) -> Result<(LayerEntry, bool)> {
-        let size = self.entry.size;
-        let (mut entry, has_data) = self.partial(limits)?;
-        let name = entry.name.clone();
-        if let Some(recorded) = &mut entry.recorded {
-            plan::name_members(recorded, &streams);
-            let sizes: Vec<u64> = [size].into_iter().chain(streams.iter().map(|stream| stream.size)).collect();
-            plan::validate(recorded, &sizes).map_err(|e| e.in_member(&name))?;
-            let usual = plan::usual(&entry, &streams, has_data).map_err(|e| e.in_member(&name))?;
-            entry.recorded = entry.recorded.filter(|recorded| *recorded != usual);
-        }
-        entry.streams = Some(streams);
-        Ok((entry, has_data))
+    pub fn complete(self, streams: Vec<NamedStream>, limits: &Limits) -> Result<LayerEntry> {
+        let mut entry = self.partial(limits)?;
+        entry.set_streams(streams).map_err(|e| e.in_member(&entry.name))?;
+        Ok(entry)
     }
 
     /// The entry before its named streams are known, with its recorded order where the tar has one.
-    ///
-    /// Tells too whether it has unnamed data: a reparse point in a member of the type of a file may have none.
-    pub fn partial(mut self, limits: &Limits) -> Result<(LayerEntry, bool)> {
+    pub fn partial(mut self, limits: &Limits) -> Result<LayerEntry> {
         if let Some(text) = &self.streams_text {
             let plan = PlanText { text, limits }.parse(&self.entry, self.ea_data.as_deref());
             let plan = plan.map_err(|e| e.in_member(&self.entry.name))?;
             plan::check_records(&plan, &self.entry).map_err(|e| e.in_member(&self.entry.name))?;
             plan::adopt(&plan, &mut self.entry);
+            // A reparse point in a member of the type of a file may have no data.
             let told = plan.iter().any(|stream| matches!(stream.body, Body::Member { index: 0, .. }));
-            self.has_data &= told || self.entry.size > 0 || self.entry.kind == EntryKind::File;
+            let is_file = self.entry.kind == EntryKind::File;
+            self.entry.data = self.entry.data.filter(|data| told || is_file || data.size > 0);
             self.entry.recorded = Some(plan);
         }
-        Ok((self.entry, self.has_data))
+        Ok(self.entry)
     }
 }
 

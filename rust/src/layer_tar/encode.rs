@@ -1,7 +1,7 @@
 //! Layer entries and backup streams to a tar, in one of the dialects.
 
 use super::entry::{EntryKind, LayerEntry};
-use super::facts::{Facts, Hints};
+use super::facts::Facts;
 use super::source::{EntryStreams, Forward, Seekable, StreamSource};
 use super::{go_winio, lossless, whiteout};
 use crate::backup_stream::Reader;
@@ -86,153 +86,72 @@ impl<W: Write> LayerWriter<W> {
         self.tar.get_ref()
     }
 
-    /// Adds an entry with its data: the unnamed data first where its kind has any, then its named streams in order.
+    /// Adds an entry with its data: the unnamed data first where the entry has any, then its named streams in order.
     ///
-    /// Its recorded stream order is not looked at: that belongs to a backup stream.
+    /// The streams go in their recorded order, where one is recorded.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for data that does not fit the entry, [`Error::Refused`], [`Error::Limit`], [`Error::Io`].
+    /// [`Error::Misuse`] for data that does not fit the entry, [`Error::Refused`], [`Error::Limit`], [`Error::Io`];
+    /// [`Error::Format`] for a recorded order that is not that of the data.
     pub fn add(&mut self, entry: &LayerEntry, data: Vec<Box<dyn BufRead + '_>>) -> Result<()> {
-        self.add_streams(entry, entry.kind == EntryKind::Directory, data, EntryStreams::new)
-    }
-
-    /// As [`LayerWriter::add`], with the entry's streams in their recorded order. `directory` sets the directory bit in
-    /// the mode of the member, even for a file.
-    ///
-    /// # Errors
-    /// As [`LayerWriter::add`].
-    pub fn add_recorded(
-        &mut self,
-        entry: &LayerEntry,
-        directory: bool,
-        data: Vec<Box<dyn BufRead + '_>>,
-    ) -> Result<()> {
-        self.add_streams(entry, directory, data, EntryStreams::recorded)
-    }
-
-    fn add_streams<'d>(
-        &mut self,
-        entry: &LayerEntry,
-        directory: bool,
-        data: Vec<Box<dyn BufRead + 'd>>,
-        streams_of: impl FnOnce(&LayerEntry, bool, Vec<Box<dyn BufRead + 'd>>) -> Result<EntryStreams<'d>>,
-    ) -> Result<()> {
         match entry.kind {
             EntryKind::HardLink => {
                 let target = entry.link_name.as_deref().unwrap_or_default();
-                self.no_data(&data, entry.size)?;
+                self.no_data(entry, &data)?;
                 self.unwritten(entry)?;
                 self.add_hard_link(&entry.name, target, Some(&entry.basic_info))
             }
             EntryKind::Whiteout => {
-                self.no_data(&data, entry.size)?;
+                self.no_data(entry, &data)?;
                 self.unwritten(entry)?;
                 self.whiteout_member(&entry.name)
             }
             EntryKind::File | EntryKind::Directory | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse => {
-                let streams = entry.streams.as_ref().map_or(0, Vec::len);
-                let has_data = data.len() > streams || entry.kind == EntryKind::File;
                 self.guarded(&entry.name, |writer, name| {
-                    let plain = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
-                    if plain == entry.reparse_point.is_some() {
-                        let word = entry.kind.name();
-                        let detail = format!("a {word} with{} reparse buffer", if plain { " a" } else { "out" });
-                        return Err(Error::misuse(Misuse::Argument, detail));
-                    }
-                    let mut source = streams_of(entry, has_data, data)?;
-                    let size = if has_data { entry.size } else { 0 };
-                    let hints = Hints { directory: plain.then_some(directory), link: entry.link_name.as_deref() };
-                    writer.write_streams(name, &entry.basic_info, hints, &mut source, Some(size))?;
-                    source.finish(entry, has_data)
+                    check_shape(entry)?;
+                    let mut source = EntryStreams::new(entry, data)?;
+                    writer.write_streams(name, entry, &mut source, Some(entry.size()))?;
+                    source.finish(entry)
                 })
             }
         }
     }
 
-    /// Adds a file from its backup stream, read in one pass. In the lossless dialect the stream is spooled: up to
+    /// Adds an entry from its backup stream, read in one pass. In the lossless dialect the stream is spooled: up to
     /// 1 MiB in memory, more in an unlinked temporary file.
     ///
-    /// `size` is that of the unnamed data; without it, it is taken from a plain DATA header.
+    /// The entry gives name, kind, times, attributes and the spelling of a link. `size` is that of the unnamed data;
+    /// without it, it is taken from a plain DATA header.
     ///
     /// # Errors
     /// As [`LayerWriter::add`], and [`Error::Format`] for a stream that is malformed.
-    pub fn add_backup_stream<R: BufRead>(
-        &mut self,
-        name: &[u8],
-        info: &BasicInfo,
-        stream: R,
-        size: Option<u64>,
-    ) -> Result<()> {
-        self.forward(name, info, Hints::default(), stream, size)
-    }
-
-    /// Adds an entry of a reader from its backup stream: as [`LayerWriter::add_backup_stream`], and of the kind that
-    /// the entry is, whatever its attributes say.
-    ///
-    /// # Errors
-    /// As [`LayerWriter::add_backup_stream`].
-    pub fn add_entry_stream<R: BufRead>(&mut self, entry: &LayerEntry, stream: R, size: Option<u64>) -> Result<()> {
-        self.forward(&entry.name, &entry.basic_info, Hints::of(entry), stream, size)
-    }
-
-    /// As [`LayerWriter::add_entry_stream`], from a stream that is read twice: so extended attributes may follow the
-    /// data, and nothing is spooled.
-    ///
-    /// # Errors
-    /// As [`LayerWriter::add_backup_stream`].
-    pub fn add_seekable_entry_stream<R: BufRead + Seek>(
-        &mut self,
-        entry: &LayerEntry,
-        stream: R,
-        size: Option<u64>,
-    ) -> Result<()> {
-        self.seekable(&entry.name, &entry.basic_info, Hints::of(entry), stream, size)
-    }
-
-    fn forward<R: BufRead>(
-        &mut self,
-        name: &[u8],
-        info: &BasicInfo,
-        hints: Hints<'_>,
-        stream: R,
-        size: Option<u64>,
-    ) -> Result<()> {
-        let lossless = self.options.dialect == Dialect::Lossless;
-        self.guarded(name, |writer, name| {
-            if lossless {
+    pub fn add_backup_stream<R: BufRead>(&mut self, entry: &LayerEntry, stream: R, size: Option<u64>) -> Result<()> {
+        if self.options.dialect == Dialect::Lossless {
+            return self.guarded(&entry.name, |writer, name| {
                 let mut source = Seekable(Reader::new(spool(stream)?, &writer.options.limits));
-                return writer.write_streams(name, info, hints, &mut source, size);
-            }
+                writer.write_streams(name, entry, &mut source, size)
+            });
+        }
+        self.guarded(&entry.name, |writer, name| {
             let mut source = Forward(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, hints, &mut source, size)
+            writer.write_streams(name, entry, &mut source, size)
         })
     }
 
-    /// Adds a file from its backup stream, which is read twice: so extended attributes may follow the data.
+    /// As [`LayerWriter::add_backup_stream`], from a stream that is read twice: so extended attributes may follow the
+    /// data, and nothing is spooled.
     ///
     /// # Errors
     /// As [`LayerWriter::add_backup_stream`].
     pub fn add_seekable_backup_stream<R: BufRead + Seek>(
         &mut self,
-        name: &[u8],
-        info: &BasicInfo,
+        entry: &LayerEntry,
         stream: R,
         size: Option<u64>,
     ) -> Result<()> {
-        self.seekable(name, info, Hints::default(), stream, size)
-    }
-
-    fn seekable<R: BufRead + Seek>(
-        &mut self,
-        name: &[u8],
-        info: &BasicInfo,
-        hints: Hints<'_>,
-        stream: R,
-        size: Option<u64>,
-    ) -> Result<()> {
-        self.guarded(name, |writer, name| {
+        self.guarded(&entry.name, |writer, name| {
             let mut source = Seekable(Reader::new(stream, &writer.options.limits));
-            writer.write_streams(name, info, hints, &mut source, size)
+            writer.write_streams(name, entry, &mut source, size)
         })
     }
 
@@ -247,7 +166,7 @@ impl<W: Write> LayerWriter<W> {
             let info = info.filter(|info| **info != BasicInfo::default());
             let mut header = match info {
                 Some(info) => {
-                    let mut facts = Facts::new(info, None);
+                    let mut facts = Facts::new(EntryKind::HardLink, info);
                     match writer.options.dialect {
                         Dialect::GoWinio => go_winio::time_losses(info, name, &mut writer.losses)?,
                         Dialect::Lossless => lossless::times(info, &mut facts),
@@ -290,8 +209,7 @@ impl<W: Write> LayerWriter<W> {
     fn write_streams<S: StreamSource>(
         &mut self,
         name: &[u8],
-        info: &BasicInfo,
-        hints: Hints<'_>,
+        entry: &LayerEntry,
         source: &mut S,
         size: Option<u64>,
     ) -> Result<()> {
@@ -302,11 +220,9 @@ impl<W: Write> LayerWriter<W> {
         match self.options.dialect {
             Dialect::GoWinio => {
                 let (tar, losses) = (&mut self.tar, &mut self.losses);
-                go_winio::Encoder { tar, losses, limits, name, info, hints, size }.write(source)
+                go_winio::Encoder { tar, losses, limits, name, entry, size }.write(source)
             }
-            Dialect::Lossless => {
-                lossless::Encoder { tar: &mut self.tar, limits, name, info, hints, size }.write(source)
-            }
+            Dialect::Lossless => lossless::Encoder { tar: &mut self.tar, limits, name, entry, size }.write(source),
         }
     }
 
@@ -344,13 +260,27 @@ impl<W: Write> LayerWriter<W> {
         Ok(())
     }
 
-    fn no_data(&mut self, data: &[Box<dyn BufRead + '_>], size: u64) -> Result<()> {
-        if data.is_empty() && size == 0 {
+    fn no_data(&mut self, entry: &LayerEntry, data: &[Box<dyn BufRead + '_>]) -> Result<()> {
+        if data.is_empty() && entry.size() == 0 {
             return Ok(());
         }
         self.poisoned = true;
         Err(Error::misuse(Misuse::Data, "hard links and whiteouts have no data"))
     }
+}
+
+/// Checks that an entry has what its kind needs: a reparse point its buffer, a file its data.
+fn check_shape(entry: &LayerEntry) -> Result<()> {
+    let word = entry.kind.name();
+    let plain = matches!(entry.kind, EntryKind::File | EntryKind::Directory);
+    if plain == entry.reparse_point.is_some() {
+        let detail = format!("a {word} with{} reparse buffer", if plain { " a" } else { "out" });
+        return Err(Error::misuse(Misuse::Argument, detail));
+    }
+    if entry.kind == EntryKind::File && entry.data.is_none() {
+        return Err(Error::misuse(Misuse::Data, "a file without data, which one of no bytes has as well"));
+    }
+    Ok(())
 }
 
 /// NT and tar name the same file with different slashes; a backslash is never part of an NT name.
@@ -403,9 +333,15 @@ mod tests {
         let options = WriterOptions { dialect: Dialect::Lossless, ..WriterOptions::default() };
         let mut writer = LayerWriter::new(Vec::new(), options);
         if seekable {
-            writer.add_seekable_backup_stream(b"Files/a", info, std::io::Cursor::new(stream), None).unwrap();
+            writer
+                .add_seekable_backup_stream(
+                    &LayerEntry::with_info("Files/a", *info),
+                    std::io::Cursor::new(stream),
+                    None,
+                )
+                .unwrap();
         } else {
-            writer.add_backup_stream(b"Files/a", info, stream, None).unwrap();
+            writer.add_backup_stream(&LayerEntry::with_info("Files/a", *info), stream, None).unwrap();
         }
         writer.finish().unwrap()
     }
@@ -415,7 +351,7 @@ mod tests {
         let found = reader.next_found().unwrap().unwrap();
         let source = reader.random_source().unwrap();
         let mut data = RandomData { source: &*source, places: &found.places };
-        let mut stream = crate::layer_tar::BackupStream::new(&found.entry, found.has_data).unwrap();
+        let mut stream = crate::layer_tar::BackupStream::new(&found.entry).unwrap();
         let (mut out, mut buf) = (Vec::new(), vec![0; chunk]);
         loop {
             let n = stream.read(&mut data, &mut buf).unwrap();
@@ -496,7 +432,7 @@ mod tests {
         fn go_winio_loses_what_it_says(streams in prop::collection::vec(stream(), 0..6), info in info()) {
             let wire = wire(&streams);
             let mut writer = LayerWriter::new(Vec::new(), WriterOptions::default());
-            let added = writer.add_seekable_backup_stream(b"Files/a", &info, std::io::Cursor::new(&wire), None);
+            let added = writer.add_seekable_backup_stream(&LayerEntry::with_info("Files/a", info), std::io::Cursor::new(&wire), None);
             if added.is_err() { return Ok(()); }
             let kept = writer.losses().total() == 0;
             let losses = format!("{:?}", writer.losses().items);

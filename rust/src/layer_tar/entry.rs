@@ -64,6 +64,23 @@ impl PlannedStream {
     }
 }
 
+/// The unnamed data of an entry, even of no bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct UnnamedData {
+    /// Bytes, holes included.
+    pub size: u64,
+    /// Where the data lies, when the file is sparse; a range of no bytes says nothing.
+    pub sparse_ranges: Option<Vec<SparseRange>>,
+}
+
+impl UnnamedData {
+    /// Data without holes.
+    #[must_use]
+    pub fn new(size: u64) -> Self {
+        UnnamedData { size, sparse_ranges: None }
+    }
+}
+
 /// One entry of a layer. Bytes are carried raw: nothing here was encoded anew.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct LayerEntry {
@@ -82,10 +99,11 @@ pub struct LayerEntry {
     /// Link target as the tar has it: of a hard link a member name, of a symlink or junction the print name. Where the
     /// reparse buffer names another target, the lossless dialect keeps both; go-winio's keeps the buffer's.
     pub link_name: Option<Vec<u8>>,
-    /// Bytes of the unnamed data, holes included.
-    pub size: u64,
-    /// Where the data lies, when the file is sparse; a range of no bytes says nothing.
-    pub sparse_ranges: Option<Vec<SparseRange>>,
+    /// The unnamed data. A file has some; a reparse point may.
+    pub data: Option<UnnamedData>,
+    /// Whether the mode of a file has the directory bit. The lossless dialect carries a directory with data as such a
+    /// file; of other entries the bit says nothing.
+    pub directory_mode: bool,
     /// The body of the OBJECT_ID stream.
     pub object_id: Option<Vec<u8>>,
     /// Named streams in order; `None` while a forward-only reader has not reached them.
@@ -96,7 +114,7 @@ pub struct LayerEntry {
 }
 
 impl LayerEntry {
-    /// An entry without metadata.
+    /// An entry without metadata: a file of no bytes, anything else without data.
     #[must_use]
     pub fn new(name: impl Into<Vec<u8>>, kind: EntryKind) -> Self {
         LayerEntry {
@@ -107,11 +125,30 @@ impl LayerEntry {
             extended_attributes: Vec::new(),
             reparse_point: None,
             link_name: None,
-            size: 0,
-            sparse_ranges: None,
+            data: (kind == EntryKind::File).then(UnnamedData::default),
+            directory_mode: false,
             object_id: None,
             streams: Some(Vec::new()),
             recorded: None,
         }
+    }
+
+    /// An entry of the kind that the attributes tell without a reparse point: a directory or a file.
+    #[must_use]
+    pub fn with_info(name: impl Into<Vec<u8>>, info: BasicInfo) -> Self {
+        let kind = if info.attributes.is_directory() { EntryKind::Directory } else { EntryKind::File };
+        LayerEntry { basic_info: info, ..LayerEntry::new(name, kind) }
+    }
+
+    /// Bytes of the unnamed data, holes included; 0 without any.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.data.as_ref().map_or(0, |data| data.size)
+    }
+
+    /// Where the unnamed data lies, when the file is sparse.
+    #[must_use]
+    pub fn sparse_ranges(&self) -> Option<&[SparseRange]> {
+        self.data.as_ref()?.sparse_ranges.as_deref()
     }
 }

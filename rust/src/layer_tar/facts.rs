@@ -1,6 +1,6 @@
 //! What the dialects and their reader have in common: the header of a member, its times, and its link.
 
-use super::entry::{EntryKind, LayerEntry};
+use super::entry::EntryKind;
 use super::keys;
 use super::keys::BASE64;
 use super::source::StreamSource;
@@ -17,26 +17,6 @@ pub(super) const MODE_REGULAR: u32 = 0o100_000;
 pub(super) const MODE_SYMLINK: u32 = 0o120_000;
 const IO_REPARSE_TAG_LX_SYMLINK: u32 = 0xa000_001d;
 static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-
-/// What an entry says beyond its streams, where it comes from one.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Hints<'a> {
-    /// Overrides the DIRECTORY attribute when set.
-    pub directory: Option<bool>,
-    /// The link name to write, where it stands for the same reparse buffer as the one made of that buffer.
-    pub link: Option<&'a [u8]>,
-}
-
-impl<'a> Hints<'a> {
-    pub fn of(entry: &'a LayerEntry) -> Self {
-        let directory = match entry.kind {
-            EntryKind::Directory => Some(true),
-            EntryKind::File => Some(false),
-            _ => None,
-        };
-        Hints { directory, link: entry.link_name.as_deref() }
-    }
-}
 
 /// A FILETIME as the dialect writes it: through 64-bit nanoseconds, which wrap outside 1677 to 2262.
 pub(super) fn written_time(time: FileTime) -> Time {
@@ -67,14 +47,18 @@ pub(super) struct Facts {
 }
 
 impl Facts {
-    /// `directory`: whether the member is one; without it the attributes tell.
-    pub fn new(info: &BasicInfo, directory: Option<bool>) -> Self {
+    /// Those of an entry that its kind, times and attributes tell.
+    pub fn new(kind: EntryKind, info: &BasicInfo) -> Self {
         let mut records = Vec::with_capacity(USUAL_RECORDS);
         records.push((keys::FILE_ATTRIBUTES.into(), info.attributes.0.to_string().into_bytes()));
         if let Some(time) = info.creation_time {
             records.push((keys::CREATION_TIME.into(), written_time(time).text().into_bytes()));
         }
-        let directory = directory.unwrap_or_else(|| info.attributes.is_directory());
+        let directory = match kind {
+            EntryKind::Directory => true,
+            EntryKind::File => false,
+            _ => info.attributes.is_directory(),
+        };
         Facts {
             mode: if directory { MODE_DIRECTORY } else { 0 },
             typeflag: if directory { typeflag::DIRECTORY } else { typeflag::FILE },

@@ -3,9 +3,9 @@
 //! Source: behaviour of github.com/Microsoft/go-winio v0.6.4, package backuptar. A source that can be rewound is read
 //! twice, as there: once for what belongs into the header, once for the data.
 
+use super::entry::LayerEntry;
 use super::facts::{
-    Facts, Hints, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time,
-    zeros,
+    Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time, zeros,
 };
 use super::keys;
 use super::keys::BASE64;
@@ -28,8 +28,7 @@ pub(super) struct Encoder<'a, W: Write> {
     pub losses: &'a mut Losses,
     pub limits: &'a Limits,
     pub name: &'a [u8],
-    pub info: &'a BasicInfo,
-    pub hints: Hints<'a>,
+    pub entry: &'a LayerEntry,
     pub size: Option<u64>,
 }
 
@@ -37,8 +36,8 @@ impl<W: Write> Encoder<'_, W> {
     pub fn write<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
         let start = source.mark();
         let twice = source.can_rewind();
-        let mut facts = Facts::new(self.info, self.hints.directory);
-        time_losses(self.info, self.name, self.losses)?;
+        let mut facts = Facts::new(self.entry.kind, &self.entry.basic_info);
+        time_losses(&self.entry.basic_info, self.name, self.losses)?;
         let scan = self.scan(source, &mut facts, twice)?;
         let size = match (self.size, scan.size) {
             (Some(size), _) | (None, Some(size)) => size,
@@ -273,8 +272,8 @@ impl<W: Write> Encoder<'_, W> {
     fn reparse(&mut self, raw: Vec<u8>, facts: &mut Facts) -> Result<()> {
         let point = ReparsePoint::parse(raw)?;
         let (target, junction) = link_target(&point)?;
-        let link = spelled(self.hints.link, target, junction);
-        if self.hints.link.is_some_and(|given| given != link) {
+        let link = spelled(self.entry.link_name.as_deref(), target, junction);
+        if self.entry.link_name.as_ref().is_some_and(|given| *given != link) {
             self.losses.note(self.name, LossKind::LinkName)?;
         }
         if facts.mode & MODE_SYMLINK == MODE_SYMLINK && facts.typeflag == typeflag::SYMLINK {

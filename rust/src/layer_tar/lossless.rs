@@ -1,9 +1,9 @@
 //! The lossless dialect: the go-winio records, and `WINLAYERS.*` records for what those do not carry.
 
-use super::entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream};
+use super::entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream, UnnamedData};
 use super::facts::{
-    Facts, Hints, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time,
-    zeros,
+    Facts, MODE_DIRECTORY, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled,
+    written_time, zeros,
 };
 use super::keys;
 use super::keys::BASE64;
@@ -27,8 +27,7 @@ pub(super) struct Encoder<'a, W: Write> {
     pub tar: &'a mut Writer<W>,
     pub limits: &'a Limits,
     pub name: &'a [u8],
-    pub info: &'a BasicInfo,
-    pub hints: Hints<'a>,
+    pub entry: &'a LayerEntry,
     pub size: Option<u64>,
 }
 
@@ -107,23 +106,24 @@ impl<W: Write> Encoder<'_, W> {
     /// The header of the entry, and its link name.
     fn facts(&self, plan: &[PlannedStream], members: &[Member], has_data: bool) -> Result<(Facts, Vec<u8>)> {
         let first = |id| first_body(plan, id);
-        let mut facts = Facts::new(self.info, self.hints.directory);
-        let mut entry = LayerEntry::new(self.name, EntryKind::File);
-        entry.size = members[0].size;
+        let mut facts = Facts::new(self.entry.kind, &self.entry.basic_info);
+        // What a reader makes of the other records, without that of the streams.
+        let mut derived = LayerEntry::new(self.name, EntryKind::File);
         if has_data {
             facts.mode |= MODE_REGULAR;
             // A directory with data can only be carried as a file; its attributes say what it is.
             if members[0].size > 0 {
                 facts.typeflag = typeflag::FILE;
+                facts.mode |= if self.entry.directory_mode { MODE_DIRECTORY } else { 0 };
             }
         }
         if let Some(sd) = first(StreamId::SECURITY_DATA) {
             facts.set_security_descriptor(sd);
-            entry.security_descriptor = Some(sd.to_vec());
+            derived.security_descriptor = Some(sd.to_vec());
         }
         let mut link = None;
         if let Some(raw) = first(StreamId::REPARSE_DATA) {
-            entry.reparse_point = Some(raw.to_vec());
+            derived.reparse_point = Some(raw.to_vec());
             let mut carried = false;
             if members[0].size == 0 {
                 let derived = ReparsePoint::parse(raw.to_vec()).and_then(|point| link_target(&point)).ok();
@@ -132,12 +132,12 @@ impl<W: Write> Encoder<'_, W> {
                         facts.set(keys::MOUNT_POINT, b"1".to_vec());
                     }
                     carried = reparse_from_link(&target, junction).is_ok_and(|restored| restored.raw() == raw);
-                    link = Some(spelled(self.hints.link, target, junction));
+                    link = Some(spelled(self.entry.link_name.as_deref(), target, junction));
                 }
                 // A tar may have a link name that its reparse buffer does not have: both are kept.
-                if let Some(given) = self.hints.link.filter(|given| link.as_deref() != Some(*given)) {
+                if let Some(given) = self.entry.link_name.as_ref().filter(|given| link.as_ref() != Some(*given)) {
                     carried = false;
-                    link = Some(given.to_vec());
+                    link = Some(given.clone());
                 }
             }
             if link.is_some() {
@@ -150,22 +150,19 @@ impl<W: Write> Encoder<'_, W> {
         }
         let ea_data = first(StreamId::EA_DATA);
         if let Some(bytes) = ea_data {
-            self.extended_attributes(bytes, &mut facts, &mut entry);
+            self.extended_attributes(bytes, &mut facts, &mut derived);
         }
-        times(self.info, &mut facts);
-        entry.object_id = first(StreamId::OBJECT_ID).map(<[u8]>::to_vec);
-        let streams: Vec<_> =
-            members[1..].iter().map(|m| NamedStream { name: m.stream_name.clone(), size: m.size }).collect();
-        // What a reader would make of the records above, without this one.
-        let derived = LayerEntry { object_id: None, ..entry.clone() };
-        let data_follows = facts.typeflag == typeflag::FILE;
-        if plan::usual(&derived, &streams, data_follows).ok().as_deref() != Some(plan) {
-            facts.set(keys::STREAMS, plan::to_text(plan, &entry, ea_data).into_bytes());
+        times(&self.entry.basic_info, &mut facts);
+        let streams = members[1..].iter().map(|m| NamedStream { name: m.stream_name.clone(), size: m.size });
+        derived.streams = Some(streams.collect());
+        derived.data = (facts.typeflag == typeflag::FILE).then(|| UnnamedData::new(members[0].size));
+        if plan::usual(&derived).ok().as_deref() != Some(plan) {
+            facts.set(keys::STREAMS, plan::to_text(plan, &derived, ea_data).into_bytes());
         }
         Ok((facts, link.unwrap_or_default()))
     }
 
-    fn extended_attributes(&self, bytes: &[u8], facts: &mut Facts, entry: &mut LayerEntry) {
+    fn extended_attributes(&self, bytes: &[u8], facts: &mut Facts, derived: &mut LayerEntry) {
         let list = ea::decode(bytes).unwrap_or_default();
         let mut kept = list.clone();
         kept.reverse();
@@ -184,7 +181,7 @@ impl<W: Write> Encoder<'_, W> {
         if !carried {
             facts.set(keys::EA_DATA, BASE64.encode(bytes).into_bytes());
         }
-        entry.extended_attributes = list;
+        derived.extended_attributes = list;
     }
 
     fn pieces<S: StreamSource>(&mut self, source: &mut S, member: &Member) -> Result<()> {

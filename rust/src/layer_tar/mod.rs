@@ -19,7 +19,7 @@ mod stream;
 pub mod whiteout;
 
 pub use encode::{Dialect, LayerWriter, WriterOptions};
-pub use entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream};
+pub use entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream, UnnamedData};
 pub use facts::reparse_from_link;
 pub use reader::{DataPlace, Found, LayerReader, Part};
 pub use source::{EntryStreams, StreamSource};

@@ -13,7 +13,7 @@ use crate::nt::{ea, name};
 use base64::Engine;
 
 /// The plan that follows from the fields of an entry alone: SECURITY, EA, REPARSE, OBJECT_ID, DATA, named streams.
-pub(super) fn usual(entry: &LayerEntry, streams: &[NamedStream], has_data: bool) -> Result<Vec<PlannedStream>> {
+pub(super) fn usual(entry: &LayerEntry) -> Result<Vec<PlannedStream>> {
     let mut plan = Vec::new();
     if let Some(sd) = entry.security_descriptor.as_ref().filter(|sd| !sd.is_empty()) {
         plan.push(PlannedStream::inline(StreamId::SECURITY_DATA, sd.clone()));
@@ -27,25 +27,30 @@ pub(super) fn usual(entry: &LayerEntry, streams: &[NamedStream], has_data: bool)
     if let Some(id) = &entry.object_id {
         plan.push(PlannedStream::inline(StreamId::OBJECT_ID, id.clone()));
     }
-    if has_data {
-        let mut header = StreamHeader::new(StreamId::DATA, entry.size);
-        if let Some(ranges) = &entry.sparse_ranges {
+    if let Some(data) = &entry.data {
+        let mut header = StreamHeader::new(StreamId::DATA, data.size);
+        if let Some(ranges) = &data.sparse_ranges {
             (header.size, header.attributes) = (0, stream_attributes::SPARSE);
             plan.push(PlannedStream { header, body: Body::Member { index: 0, offset: 0 } });
             let blocks = ranges.iter().filter(|range| range.length > 0);
             plan.extend(blocks.map(|range| block(0, range.offset, range.length)));
             // An empty sparse file has no blocks at all; another ends with a block that tells its length.
-            if entry.size > 0 {
-                plan.push(block(0, entry.size, 0));
+            if data.size > 0 {
+                plan.push(block(0, data.size, 0));
             }
         } else {
             plan.push(PlannedStream { header, body: Body::Member { index: 0, offset: 0 } });
         }
     }
-    for (i, stream) in streams.iter().enumerate() {
+    for (i, stream) in entry.streams.iter().flatten().enumerate() {
         plan.push(alternate(&stream.name, stream.size, i + 1));
     }
     Ok(plan)
+}
+
+/// Bytes of the members of an entry: its own data, then its named streams as far as they are known.
+pub(super) fn sizes(entry: &LayerEntry) -> Vec<u64> {
+    [entry.size()].into_iter().chain(entry.streams.iter().flatten().map(|stream| stream.size)).collect()
 }
 
 pub(super) fn block(index: usize, offset: u64, length: u64) -> PlannedStream {
@@ -243,8 +248,8 @@ pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
             _ => {}
         }
     }
-    if blocks {
-        entry.sparse_ranges = Some(ranges);
+    if let Some(data) = entry.data.as_mut().filter(|_| blocks) {
+        data.sparse_ranges = Some(ranges);
     }
 }
 
@@ -357,6 +362,21 @@ pub(super) fn check_records(plan: &[PlannedStream], entry: &LayerEntry) -> Resul
 }
 
 impl LayerEntry {
+    /// Takes the named streams, when a forward-only reader has reached them all. A recorded order that is the usual one
+    /// goes.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for streams that are not those of the recorded order, and what encoding extended attributes
+    /// gives.
+    pub fn set_streams(&mut self, streams: Vec<NamedStream>) -> Result<()> {
+        self.streams = Some(streams);
+        let Some(mut recorded) = self.recorded.take() else { return Ok(()) };
+        name_members(&mut recorded, self.streams.as_deref().unwrap_or_default());
+        validate(&recorded, &sizes(self))?;
+        self.recorded = (recorded != usual(self)?).then_some(recorded);
+        Ok(())
+    }
+
     /// The recorded stream order as text, for keeping it elsewhere; see [`LayerEntry::set_recorded`].
     #[must_use]
     pub fn recorded_text(&self) -> Option<String> {

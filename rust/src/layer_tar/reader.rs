@@ -93,8 +93,6 @@ pub struct Part {
 pub struct Found {
     /// The entry, its named streams included.
     pub entry: LayerEntry,
-    /// Whether it has unnamed data, even of no bytes.
-    pub has_data: bool,
     /// The unnamed data first (empty where there is none), then the named streams.
     pub places: Vec<DataPlace>,
     /// Offset of its first header block: where [`LayerReader::starting_in`] finds it again.
@@ -254,12 +252,12 @@ impl LayerReader {
             self.limits.check(Limit::Streams, streams.len() as u64).map_err(|e| e.in_member(&decoded.entry.name))?;
             places.push(DataPlace::of(member));
         }
-        let (entry, has_data) = decoded.complete(streams, &self.limits)?;
-        if !has_data {
+        let entry = decoded.complete(streams, &self.limits)?;
+        if entry.data.is_none() {
             // Of a device, say, which a permissive policy lets pass.
             places[0] = DataPlace { stored: 0, size: 0, sparse: None, ..places[0] };
         }
-        Ok(Some(Found { entry, has_data, places, position, globals }))
+        Ok(Some(Found { entry, places, position, globals }))
     }
 
     /// As [`LayerReader::next_found`], without a look at what follows: named streams are not known.
@@ -268,8 +266,8 @@ impl LayerReader {
     /// As [`LayerReader::next_found`].
     pub fn next_head(&mut self) -> Result<Option<Found>> {
         let Some(Pending { decoded, place, position, globals }) = self.next_pending()? else { return Ok(None) };
-        let (entry, has_data) = decoded.partial(&self.limits)?;
-        Ok(Some(Found { entry, has_data, places: vec![place], position, globals }))
+        let entry = decoded.partial(&self.limits)?;
+        Ok(Some(Found { entry, places: vec![place], position, globals }))
     }
 
     /// The next entry, over data that was not read. On a forward-only source its named streams are not known yet.
@@ -280,15 +278,15 @@ impl LayerReader {
         while self.next_part()?.is_some() {}
         self.current = None;
         let Some(Pending { decoded, place, position, .. }) = self.next_pending()? else { return Ok(None) };
-        let (entry, has_data) = decoded.partial(&self.limits)?;
+        let entry = decoded.partial(&self.limits)?;
         let ranges = place.sparse.as_deref().map(|ranges| ranges.iter().map(|(range, _)| *range).collect());
         self.current = Some(Current {
             name: entry.name.clone(),
             position,
             recorded: entry.recorded.clone(),
-            sizes: vec![entry.size],
+            sizes: vec![entry.size()],
             started: false,
-            has_data,
+            has_data: entry.data.is_some(),
             data: expander(ranges, place.size),
         });
         Ok(Some(entry))
@@ -343,11 +341,6 @@ impl LayerReader {
             self.tar.consume(n);
         }
         current.data.advance(n as u64);
-    }
-
-    /// Whether the entry that [`LayerReader::next_entry`] returned just now has unnamed data.
-    pub(super) fn has_data(&self) -> bool {
-        self.current.as_ref().is_some_and(|current| current.has_data)
     }
 
     fn next_pending(&mut self) -> Result<Option<Pending>> {

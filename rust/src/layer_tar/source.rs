@@ -107,42 +107,28 @@ pub struct EntryStreams<'a> {
 }
 
 impl<'a> EntryStreams<'a> {
-    /// The entry's usual streams. `members` holds the unnamed data first, where the entry has any, then that of its
-    /// named streams in order; each gives as many bytes as the entry says (holes included).
+    /// The entry's streams: in their recorded order, or the usual ones where none is recorded. `members` holds the
+    /// unnamed data first, where the entry has any, then that of its named streams in order; each gives as many bytes as
+    /// the entry says (holes included).
     ///
     /// # Errors
-    /// [`Error::Misuse`] when the number of members does not fit, and what encoding extended attributes gives.
-    pub fn new(entry: &LayerEntry, has_data: bool, members: Vec<Box<dyn BufRead + 'a>>) -> Result<Self> {
-        let streams = entry.streams.as_deref().unwrap_or_default();
-        Self::planned(plan::usual(entry, streams, has_data)?, streams.len(), has_data, members)
-    }
-
-    /// The entry's streams in their recorded order, the usual ones where none is recorded; else as
-    /// [`EntryStreams::new`].
-    ///
-    /// # Errors
-    /// As [`EntryStreams::new`]; [`Error::Format`] for an order that does not tell all data.
-    pub fn recorded(entry: &LayerEntry, has_data: bool, members: Vec<Box<dyn BufRead + 'a>>) -> Result<Self> {
-        let Some(recorded) = &entry.recorded else { return Self::new(entry, has_data, members) };
-        let streams = entry.streams.as_deref().unwrap_or_default();
-        let sizes: Vec<u64> = [entry.size].into_iter().chain(streams.iter().map(|stream| stream.size)).collect();
-        plan::validate(recorded, &sizes)?;
-        Self::planned(recorded.clone(), streams.len(), has_data, members)
-    }
-
-    fn planned(
-        plan: Vec<PlannedStream>,
-        streams: usize,
-        has_data: bool,
-        members: Vec<Box<dyn BufRead + 'a>>,
-    ) -> Result<Self> {
-        let mut members = members;
-        if !has_data {
-            members.insert(0, Box::new(std::io::empty()));
-        }
-        if members.len() != streams + 1 {
-            let detail = format!("{} named streams, data for {}", streams, members.len().saturating_sub(1));
+    /// [`Error::Misuse`] when the number of members does not fit; [`Error::Format`] for an order that does not tell all
+    /// data; what encoding extended attributes gives.
+    pub fn new(entry: &LayerEntry, mut members: Vec<Box<dyn BufRead + 'a>>) -> Result<Self> {
+        let plan = match &entry.recorded {
+            Some(recorded) => {
+                plan::validate(recorded, &plan::sizes(entry))?;
+                recorded.clone()
+            }
+            None => plan::usual(entry)?,
+        };
+        let expected = usize::from(entry.data.is_some()) + entry.streams.as_ref().map_or(0, Vec::len);
+        if members.len() != expected {
+            let detail = format!("the entry has {expected} streams of data, and {} were given", members.len());
             return Err(Error::misuse(Misuse::Data, detail));
+        }
+        if entry.data.is_none() {
+            members.insert(0, Box::new(std::io::empty()));
         }
         let positions = vec![0; members.len()];
         Ok(EntryStreams { plan, next: 0, data_left: 0, inline_at: 0, members, positions })
@@ -152,14 +138,13 @@ impl<'a> EntryStreams<'a> {
     ///
     /// # Errors
     /// [`Error::Misuse`], [`Error::Io`].
-    pub fn finish(mut self, entry: &LayerEntry, has_data: bool) -> Result<()> {
-        let streams = entry.streams.iter().flatten().map(|stream| stream.size);
-        let sizes = [if has_data { entry.size } else { 0 }].into_iter().chain(streams);
+    pub fn finish(mut self, entry: &LayerEntry) -> Result<()> {
+        let sizes = plan::sizes(entry);
         for (index, ((member, position), size)) in
             self.members.iter_mut().zip(&mut self.positions).zip(sizes).enumerate()
         {
             // A stream that nobody asked for was dropped, and told as a loss.
-            let dropped = *position == 0 && (index > 0 || entry.sparse_ranges.is_none());
+            let dropped = *position == 0 && (index > 0 || entry.sparse_ranges().is_none());
             loop {
                 let chunk = member.fill_buf().map_err(from_io)?;
                 if chunk.is_empty() {

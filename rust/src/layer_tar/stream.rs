@@ -133,7 +133,7 @@ impl LayerReader {
     /// # Errors
     /// What encoding its extended attributes gives.
     pub fn backup_stream(&self, entry: &LayerEntry) -> Result<BackupStream> {
-        BackupStream::new(entry, self.has_data())
+        BackupStream::new(entry)
     }
 }
 
@@ -154,23 +154,22 @@ pub struct BackupStream {
 }
 
 impl BackupStream {
-    /// A backup stream at its start. `has_data` tells whether the entry has unnamed data, even of no bytes.
+    /// A backup stream at its start.
     ///
     /// # Errors
     /// What encoding its extended attributes gives.
-    pub fn new(entry: &LayerEntry, has_data: bool) -> Result<Self> {
-        let streams = entry.streams.as_deref();
+    pub fn new(entry: &LayerEntry) -> Result<Self> {
         let recorded = entry.recorded.is_some();
         let plan = match &entry.recorded {
             Some(plan) => plan.clone(),
-            None => plan::usual(entry, streams.unwrap_or_default(), has_data)?,
+            None => plan::usual(entry)?,
         };
         let members = plan.iter().filter_map(|stream| match stream.body {
             Body::Member { index, .. } => Some(index),
             Body::Inline(_) => None,
         });
         let in_tar_order = members.is_sorted();
-        let sizes = streams.map(|s| [entry.size].into_iter().chain(s.iter().map(|s| s.size)).collect());
+        let sizes = entry.streams.as_ref().map(|_| plan::sizes(entry));
         Ok(BackupStream {
             plan: plan.into(),
             bytes: Vec::new(),

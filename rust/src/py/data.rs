@@ -336,8 +336,10 @@ impl PartIterator {
     fn __next__<'py>(&self, py: Python<'py>) -> PyResult<Option<(Option<Bound<'py, PyString>>, u64, DataFile)>> {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let (part, file) = match &self.origin {
-            Origin::Random { shared, places, has_data } => {
-                let index = usize::try_from(number).unwrap_or(usize::MAX).saturating_add(usize::from(!has_data));
+            Origin::Random { shared, places } => {
+                let index = usize::try_from(number)
+                    .unwrap_or(usize::MAX)
+                    .saturating_add(usize::from(self.entry.data.is_none()));
                 let Some(place) = places.get(index) else { return Ok(None) };
                 let streams = self.entry.streams.as_deref().unwrap_or_default();
                 let stream = index.checked_sub(1).and_then(|i| streams.get(i)).map(|stream| stream.name.clone());

@@ -1,5 +1,6 @@
 //! `Entry`: one entry of a layer, a value that also opens its data while its reader is there.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use pyo3::prelude::*;
@@ -12,7 +13,7 @@ use super::reader::Origin;
 use super::security::SecurityDescriptor;
 use super::values::{BasicInfo, ExtendedAttribute, ReparsePoint};
 use crate::error::{Error, Misuse};
-use crate::layer_tar::{EntryKind, LayerEntry, NamedStream, reparse_from_link};
+use crate::layer_tar::{EntryKind, LayerEntry, NamedStream, UnnamedData, reparse_from_link};
 use crate::nt;
 use crate::source::SparseRange;
 
@@ -135,9 +136,11 @@ impl Entry {
             let point = reparse_from_link(link, kind == EntryKind::Junction)?;
             entry.reparse_point = Some(point.into_raw());
         }
-        entry.size = size;
-        entry.sparse_ranges = sparse_ranges
+        let sparse_ranges = sparse_ranges
             .map(|ranges| ranges.into_iter().map(|(offset, length)| SparseRange { offset, length }).collect());
+        if kind == EntryKind::File || size > 0 || sparse_ranges.is_some() {
+            entry.data = Some(UnnamedData { size, sparse_ranges });
+        }
         entry.object_id = object_id.map(bytes_of).transpose()?;
         for stream in streams.map(|list| list.try_iter()).transpose()?.into_iter().flatten() {
             let stream = stream?.cast::<Stream>()?.get().0.clone();
@@ -224,13 +227,13 @@ impl Entry {
     /// Bytes of the unnamed data, holes included.
     #[getter]
     fn size(&self) -> u64 {
-        self.inner.size
+        self.inner.size()
     }
 
     /// Where the data of a sparse file lies: a tuple of (offset, length) in bytes, or None.
     #[getter]
     fn sparse_ranges<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyTuple>>> {
-        let Some(ranges) = &self.inner.sparse_ranges else { return Ok(None) };
+        let Some(ranges) = self.inner.sparse_ranges() else { return Ok(None) };
         PyTuple::new(py, ranges.iter().map(|range| (range.offset, range.length))).map(Some)
     }
 
@@ -274,13 +277,13 @@ impl Entry {
     }
 
     fn __eq__(&self, other: &Self) -> bool {
-        self.inner == other.inner
+        shown(&self.inner) == shown(&other.inner)
     }
 
     fn __hash__(&self) -> u64 {
-        use std::hash::{DefaultHasher, Hash, Hasher};
+        use std::hash::{DefaultHasher, Hasher};
         let mut hasher = DefaultHasher::new();
-        self.inner.hash(&mut hasher);
+        shown(&self.inner).hash(&mut hasher);
         hasher.finish()
     }
 
@@ -293,7 +296,7 @@ impl Entry {
             "<Entry {} kind={:?} size={}{link}>",
             self.name(py)?.repr()?,
             self.inner.kind.name(),
-            self.inner.size
+            self.inner.size()
         ))
     }
 
@@ -306,7 +309,7 @@ impl Entry {
         fields.set_item("extended_attributes", self.extended_attributes(py)?)?;
         fields.set_item("reparse_point", self.raw_reparse_point(py))?;
         fields.set_item("link_name", self.raw_link_name(py))?;
-        fields.set_item("size", self.inner.size)?;
+        fields.set_item("size", self.inner.size())?;
         fields.set_item("sparse_ranges", self.sparse_ranges(py)?)?;
         fields.set_item("object_id", self.object_id(py))?;
         fields.set_item("streams", self.streams(py)?)?;
@@ -317,6 +320,14 @@ impl Entry {
         }
         rebuild(py, "Entry", fields)
     }
+}
+
+/// What an entry shows: data of no bytes is as none, and the directory bit of a file is not seen.
+fn shown(entry: &LayerEntry) -> impl PartialEq + Hash {
+    let LayerEntry { name, kind, basic_info, security_descriptor, extended_attributes, reparse_point, .. } = entry;
+    let LayerEntry { link_name, object_id, streams, recorded, data: _, directory_mode: _, .. } = entry;
+    let values = (name, kind, basic_info, security_descriptor, extended_attributes, reparse_point, link_name);
+    (values, entry.size(), entry.sparse_ranges(), object_id, streams, recorded)
 }
 
 /// The attributes without which Windows would take the entry for something else.

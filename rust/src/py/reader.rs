@@ -82,7 +82,7 @@ impl Shared {
 /// Where the data of an entry is.
 #[derive(Clone)]
 pub(crate) enum Origin {
-    Random { shared: Arc<Shared>, places: Arc<[DataPlace]>, has_data: bool },
+    Random { shared: Arc<Shared>, places: Arc<[DataPlace]> },
     Forward { shared: Arc<Shared>, generation: u64 },
 }
 
@@ -93,11 +93,10 @@ impl Origin {
             pyo3::exceptions::PyLookupError::new_err(format!("the entry has no {name}"))
         };
         match self {
-            Origin::Random { shared, places, has_data } => {
+            Origin::Random { shared, places } => {
                 shared.random()?;
                 let index = match stream {
-                    None if *has_data => Some(0),
-                    None => None,
+                    None => entry.data.is_some().then_some(0),
                     Some(name) => entry.streams.iter().flatten().position(|stream| stream.name == name).map(|i| i + 1),
                 };
                 let place = index.and_then(|i| places.get(i)).ok_or_else(missing)?;
@@ -126,9 +125,9 @@ impl Origin {
 
     pub fn backup_stream(&self, py: Python<'_>, entry: &LayerEntry) -> PyResult<DataFile> {
         Ok(match self {
-            Origin::Random { shared, places, has_data } => {
+            Origin::Random { shared, places } => {
                 shared.random()?;
-                let stream = BackupStream::new(entry, *has_data)?;
+                let stream = BackupStream::new(entry)?;
                 DataFile::new(shared, Kind::RandomStream { stream, places: Arc::clone(places) }, None)
             }
             Origin::Forward { shared, generation } => {
@@ -210,9 +209,9 @@ impl LayerReader {
                 });
             }
             let Some(found) = state.batch.pop_front() else { return Ok(None) };
-            let Found { entry, has_data, places, .. } = found?;
+            let Found { entry, places, .. } = found?;
             let shared = Arc::clone(&self.shared);
-            let origin = Origin::Random { shared, places: places.into(), has_data };
+            let origin = Origin::Random { shared, places: places.into() };
             return Ok(Some(Entry { inner: Arc::new(entry), origin: Some(origin) }));
         }
         let (entry, generation) = py.detach(|| {

@@ -150,8 +150,8 @@ fn path_of(path: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
 }
 
 fn entry(view: &View, node: &Node) -> Result<Entry> {
-    let Found { mut entry, has_data, places, .. } = view.entry(node)?;
+    let Found { mut entry, places, .. } = view.entry(node)?;
     entry.name.clone_from(&node.path);
     let shared = Arc::new(Shared::entry_of(view.bytes(node)));
-    Ok(Entry { inner: Arc::new(entry), origin: Some(Origin::Random { shared, places: places.into(), has_data }) })
+    Ok(Entry { inner: Arc::new(entry), origin: Some(Origin::Random { shared, places: places.into() }) })
 }

@@ -50,7 +50,7 @@ fn _base_layer_to_tar(py: Python<'_>, folder: PathBuf, hives: bool) -> PyResult<
         while let Some(found) = reader.next_entry()? {
             let entry = &found.entry;
             match found.stream {
-                Some(stream) => writer.add_entry_stream(entry, std::io::BufReader::new(stream), None)?,
+                Some(stream) => writer.add_backup_stream(entry, std::io::BufReader::new(stream), None)?,
                 None => {
                     let target = entry.link_name.as_deref().unwrap_or_default();
                     writer.add_hard_link(&entry.name, target, Some(&entry.basic_info))?;

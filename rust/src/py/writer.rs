@@ -14,7 +14,9 @@ use super::policy::{Limits, Policy, limits_or_default, losses, on_loss, policy_o
 use super::reader::Origin;
 use super::values::BasicInfo;
 use crate::error::{Error, Misuse, Result};
-use crate::layer_tar::{BackupStream, Dialect, EntryKind, LayerWriter as Core, NamedStream, RandomData, WriterOptions};
+use crate::layer_tar::{
+    BackupStream, Dialect, EntryKind, LayerEntry, LayerWriter as Core, NamedStream, RandomData, WriterOptions,
+};
 use crate::policy::{Capped, Loss};
 
 /// Bytes that are gathered before they go to the sink: they are copied once more, so that they should stay in the
@@ -117,25 +119,29 @@ impl LayerWriter {
             return self.copy(py, entry, origin);
         }
         let mut inner = (*entry.inner).clone();
+        // The order of the streams belongs to the data that the entry came with.
+        inner.recorded = None;
         let mut members: Vec<Input> = Vec::new();
         if let Some(data) = data {
             let (input, size) = Input::from_python(data)?;
+            let known = inner.data.get_or_insert_default();
             match size {
-                Some(size) if inner.size == 0 => inner.size = size,
-                Some(size) if inner.size != size => {
-                    let detail = format!("the entry has {} bytes, its data {size}", inner.size);
+                Some(size) if known.size == 0 => known.size = size,
+                Some(size) if known.size != size => {
+                    let detail = format!("the entry has {} bytes, its data {size}", known.size);
                     return Err(Error::misuse(Misuse::Data, detail).into());
                 }
                 _ => {}
             }
             members.push(input);
         } else if inner.kind == EntryKind::File {
-            if inner.size > 0 {
-                return Err(
-                    Error::misuse(Misuse::Data, format!("the entry has {} bytes, but no data", inner.size)).into()
-                );
+            let size = inner.data.get_or_insert_default().size;
+            if size > 0 {
+                return Err(Error::misuse(Misuse::Data, format!("the entry has {size} bytes, but no data")).into());
             }
             members.push(Input::empty());
+        } else if !plain {
+            inner.data = None;
         }
         if let Some(streams) = streams {
             let mut named = Vec::new();
@@ -176,24 +182,24 @@ impl LayerWriter {
         stream: &Bound<'_, PyAny>,
         size: Option<u64>,
     ) -> PyResult<()> {
-        let name = name_bytes(name)?;
-        let info = basic_info.get().0;
+        let entry = LayerEntry::with_info(name_bytes(name)?, basic_info.get().0);
         match Given::from_python(stream)? {
-            Given::Bytes(bytes) => self
-                .with(py, move |core| core.add_seekable_backup_stream(&name, &info, Cursor::new(Backed(bytes)), size)),
+            Given::Bytes(bytes) => {
+                self.with(py, move |core| core.add_seekable_backup_stream(&entry, Cursor::new(Backed(bytes)), size))
+            }
             Given::Copied(bytes) => {
-                self.with(py, move |core| core.add_seekable_backup_stream(&name, &info, Cursor::new(bytes), size))
+                self.with(py, move |core| core.add_seekable_backup_stream(&entry, Cursor::new(bytes), size))
             }
             Given::Object { object, seekable: true } => self.with(py, move |core| {
                 let stream = BufReader::with_capacity(BUFFER, FileObject::new(object));
-                core.add_seekable_backup_stream(&name, &info, stream, size)
+                core.add_seekable_backup_stream(&entry, stream, size)
             }),
             Given::Object { object, seekable: false } => self.with(py, move |core| {
-                core.add_backup_stream(&name, &info, BufReader::with_capacity(BUFFER, FileObject::new(object)), size)
+                core.add_backup_stream(&entry, BufReader::with_capacity(BUFFER, FileObject::new(object)), size)
             }),
             Given::Path(path) => self.with(py, move |core| {
                 let stream = BufReader::with_capacity(BUFFER, super::io::open(&path)?);
-                core.add_seekable_backup_stream(&name, &info, stream, size)
+                core.add_seekable_backup_stream(&entry, stream, size)
             }),
         }
     }
@@ -290,30 +296,30 @@ impl LayerWriter {
     fn copy(&self, py: Python<'_>, entry: &Entry, origin: &Origin) -> PyResult<()> {
         let inner = Arc::clone(&entry.inner);
         match origin {
-            Origin::Random { shared, places, has_data } => {
+            Origin::Random { shared, places } => {
                 let source = Arc::clone(shared.random()?);
-                let (places, has_data) = (Arc::clone(places), *has_data);
+                let places = Arc::clone(places);
                 self.with(py, move |core| {
                     if inner.recorded.is_none() {
-                        let skip = usize::from(!has_data);
+                        let skip = usize::from(inner.data.is_none());
                         let members = places.iter().skip(skip).map(|place| {
                             let reader = PlaceReader { source: &*source, place, position: 0 };
                             Box::new(BufReader::with_capacity(BUFFER, reader)) as Box<dyn BufRead>
                         });
                         return core.add(&inner, members.collect());
                     }
-                    let stream = BackupStream::new(&inner, has_data)?;
+                    let stream = BackupStream::new(&inner)?;
                     let mut reader = StreamReader { stream, data: RandomData { source: &*source, places: &places } };
                     let stream = BufReader::with_capacity(BUFFER, &mut reader);
-                    core.add_entry_stream(&inner, stream, has_data.then_some(inner.size))
+                    core.add_backup_stream(&inner, stream, inner.data.as_ref().map(|data| data.size))
                 })
             }
             Origin::Forward { .. } => {
                 let file = Py::new(py, origin.backup_stream(py, &inner)?)?.into_any();
                 self.with(py, move |core| {
                     let stream = BufReader::with_capacity(BUFFER, FileObject::new(file));
-                    let size = (inner.kind == EntryKind::File || inner.size > 0).then_some(inner.size);
-                    core.add_entry_stream(&inner, stream, size)
+                    let size = (inner.kind == EntryKind::File || inner.size() > 0).then_some(inner.size());
+                    core.add_backup_stream(&inner, stream, size)
                 })
             }
         }

@@ -41,12 +41,9 @@ pub fn layer(files: &[(&str, &str)]) -> Vec<u8> {
             None => EntryKind::File,
         };
         let mut entry = LayerEntry::new(name.strip_suffix('/').unwrap_or(name).as_bytes(), kind);
-        entry.size = data.len() as u64;
-        let data: Vec<Box<dyn std::io::BufRead>> = match kind {
-            EntryKind::File => vec![Box::new(data.as_bytes())],
-            _ => Vec::new(),
-        };
-        writer.add(&entry, data).expect("a name that a layer can hold");
+        let known = entry.data.as_mut().map(|known| known.size = data.len() as u64);
+        let data = known.map(|()| Box::new(data.as_bytes()) as Box<dyn std::io::BufRead>);
+        writer.add(&entry, data.into_iter().collect()).expect("a name that a layer can hold");
     }
     writer.finish().expect("memory takes everything")
 }

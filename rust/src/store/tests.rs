@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::backend::ChangeKind;
-use crate::layer_tar::{EntryKind, LayerEntry, LayerWriter};
+use crate::layer_tar::{EntryKind, LayerEntry, LayerWriter, UnnamedData};
 use crate::progress::Progress;
 use std::io::Read;
 
@@ -24,7 +24,7 @@ fn layer(names: &[&str]) -> Vec<u8> {
             writer.add(&LayerEntry::new(base.as_bytes(), EntryKind::Directory), vec![]).unwrap();
         } else {
             let mut entry = LayerEntry::new(base.as_bytes(), EntryKind::File);
-            entry.size = data.len() as u64;
+            entry.data = Some(UnnamedData::new(data.len() as u64));
             writer.add(&entry, vec![Box::new(data.as_bytes())]).unwrap();
         }
     }

@@ -41,7 +41,7 @@ pub fn to_layer_tar<W: Write>(root: &Root, sink: W, options: WriterOptions) -> R
     while let Some(found) = reader.next_entry()? {
         let entry = &found.entry;
         match found.content {
-            Content::BackupStream(stream) => writer.add_seekable_entry_stream(entry, stream, None)?,
+            Content::BackupStream(stream) => writer.add_seekable_backup_stream(entry, stream, None)?,
             Content::Data(mut data, _) => {
                 writer.add(entry, vec![Box::new(&mut data)])?;
                 data.into_inner().finish().map_err(|e| e.in_member(&entry.name))?;

@@ -7,7 +7,7 @@ use super::wcidirs::{ATTRIBUTES, directory_of, is_reserved, metadata_name, read_
 use crate::error::{Error, Format, Limit, Result, Rule, display_name};
 use crate::fs::disk::{disk_path, name_bytes};
 use crate::fs::{Kind, Metadata, Root, StableFile};
-use crate::layer_tar::{EntryKind, LayerEntry, whiteout};
+use crate::layer_tar::{EntryKind, LayerEntry, UnnamedData, whiteout};
 use crate::limits::Limits;
 use crate::nt::name::fold_into;
 use crate::nt::path::check_member_name;
@@ -159,7 +159,7 @@ impl<'a> TransportReader<'a> {
                 let info = BasicInfo { attributes: FileAttributes::ARCHIVE, ..times(&metadata, false) };
                 let data = Content::Data(BufReader::with_capacity(BUFFER, file), metadata.size);
                 let mut entry = self.entry(name.to_vec(), EntryKind::File, info, data)?;
-                entry.entry.size = metadata.size;
+                entry.entry.data = Some(UnnamedData::new(metadata.size));
                 Ok(Some(entry))
             }
             Kind::Symlink => Err(wrong("file type", "a regular file or a directory", "a link")),

@@ -4,7 +4,9 @@ use crate::backup_stream::{StreamHeader, StreamId, Writer as StreamWriter};
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Result};
 use crate::fs::Root;
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, LayerWriter, NamedStream, WriterOptions};
+use crate::layer_tar::{
+    Dialect, EntryKind, LayerEntry, LayerReader, LayerWriter, NamedStream, UnnamedData, WriterOptions,
+};
 use crate::nt::FileAttributes;
 use crate::policy::Policy;
 use crate::source::Source;
@@ -72,7 +74,7 @@ fn layer() -> Vec<u8> {
     writer.add_whiteout(b"Files/Windows/z").unwrap();
     writer.add_whiteout(b"Files/Windows/a").unwrap();
     let mut file = entry("Files/Windows/notes.txt", EntryKind::File, FileAttributes(0x2020));
-    file.size = 5;
+    file.data = Some(UnnamedData::new(5));
     file.streams = Some(vec![NamedStream { name: b"Zone.Identifier".to_vec(), size: 4 }]);
     file.security_descriptor = Some(vec![1, 0, 4, 0x80]);
     writer.add(&file, vec![Box::new(&b"hello"[..]), Box::new(&b"zone"[..])]).unwrap();
@@ -82,7 +84,7 @@ fn layer() -> Vec<u8> {
     writer.add(&link, vec![]).unwrap();
     writer.add(&directory("Hives"), vec![]).unwrap();
     let mut hive = entry("Hives/Software_Delta", EntryKind::File, FileAttributes::ARCHIVE);
-    hive.size = 4;
+    hive.data = Some(UnnamedData::new(4));
     writer.add(&hive, vec![Box::new(&b"regf"[..])]).unwrap();
     writer.finish().unwrap()
 }
@@ -585,7 +587,13 @@ fn add(writer: &mut LayerWriter<Vec<u8>>, name: &str, node: &Node) {
     }
     let time = FileTime(FileTime::UNIX_EPOCH_TICKS + i64::from(*time) * 7_000_001);
     let wire = wire.finish().unwrap();
-    writer.add_backup_stream(name.as_bytes(), &info(FileAttributes(*attributes), time), &wire[..], None).unwrap();
+    writer
+        .add_backup_stream(
+            &LayerEntry::with_info(name.as_bytes(), info(FileAttributes(*attributes), time)),
+            &wire[..],
+            None,
+        )
+        .unwrap();
     if let Node::Directory(_, whiteouts, children) = node {
         for whiteout in whiteouts {
             writer.add_whiteout(format!("{name}/{whiteout}").as_bytes()).unwrap();

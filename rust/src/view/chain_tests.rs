@@ -1,7 +1,7 @@
 //! Tests of [`super::View`]: by hand, and against a model that knows nothing of indexes.
 
 use super::*;
-use crate::layer_tar::{LayerEntry, LayerWriter, NamedStream};
+use crate::layer_tar::{LayerEntry, LayerWriter, NamedStream, UnnamedData};
 use crate::limits::Limits;
 use crate::nt::filetime::FileTime;
 use crate::view::Index;
@@ -23,7 +23,7 @@ impl Layer {
     fn add(mut self, kind: EntryKind, name: &str, link: Option<&str>, data: &[&[u8]]) -> Self {
         let mut entry = LayerEntry::new(name, kind);
         entry.link_name = link.map(|link| link.as_bytes().to_vec());
-        entry.size = data.first().map_or(0, |data| data.len() as u64);
+        entry.data = data.first().map(|data| UnnamedData::new(data.len() as u64));
         let streams = data.iter().skip(1).map(|data| NamedStream { name: b"note".to_vec(), size: data.len() as u64 });
         entry.streams = Some(streams.collect());
         self.1 += 1;

@@ -42,13 +42,13 @@ fn imported_change(
             None => Ok(()),
         };
     }
-    let size = if entry.kind == EntryKind::File { entry.size } else { 0 };
+    let size = if entry.kind == EntryKind::File { entry.size() } else { 0 };
     let Some(node) = below.find(path)? else {
         return visit(change(path, ChangeKind::Add, What::default(), size));
     };
     let mut what = differences(found, &below.entry(&node)?);
     let data_differs = match (entry.kind, node.kind) {
-        (EntryKind::File, EntryKind::File) if entry.size == node.size => {
+        (EntryKind::File, EntryKind::File) if entry.size() == node.size => {
             !same_bytes(&mut layer.open(found, None)?, &mut below.open(&node, None)?)?
         }
         (EntryKind::File, _) | (_, EntryKind::File) => true,

@@ -186,7 +186,7 @@ impl Index {
     fn decode(&self, row: &Row, next: fn(&mut LayerReader) -> Result<Option<Found>>) -> Result<Found> {
         let Some(place) = row.place else {
             let entry = LayerEntry::new(row.name.clone(), EntryKind::Directory);
-            return Ok(Found { entry, has_data: false, places: Vec::new(), position: 0, globals: 0 });
+            return Ok(Found { entry, places: Vec::new(), position: 0, globals: 0 });
         };
         let globals = usize::try_from(row.globals).ok().and_then(|n| self.globals.get(..n));
         let globals = globals.ok_or_else(|| self.damaged("global records that there are not"))?;

@@ -62,13 +62,13 @@ impl Holds {
 ///
 /// ```
 /// use std::{fs::File, sync::Arc};
-/// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter};
+/// use winlayers::layer_tar::{EntryKind, LayerEntry, LayerWriter, UnnamedData};
 /// use winlayers::view::{Index, LayerSource};
 ///
 /// let folder = tempfile::tempdir().unwrap();
 /// let (tar, index) = (folder.path().join("layer.tar"), folder.path().join("layer.index"));
 /// let mut writer = LayerWriter::new(File::create(&tar).unwrap(), Default::default());
-/// let entry = LayerEntry { size: 5, ..LayerEntry::new("Files/Hello.txt", EntryKind::File) };
+/// let entry = LayerEntry { data: Some(UnnamedData::new(5)), ..LayerEntry::new("Files/Hello.txt", EntryKind::File) };
 /// writer.add(&entry, vec![Box::new(&b"hello"[..])])?;
 /// writer.finish()?;
 /// Index::build(Arc::new(File::open(&tar).unwrap()), &index, "sha256:0", &Default::default())?;
@@ -142,7 +142,7 @@ pub trait LayerSource: Send + Sync {
     /// [`Error::Io`] where there is no such stream; as [`LayerSource::data`].
     fn open(&self, found: &Found, stream: Option<&[u8]>) -> Result<Data> {
         let i = match stream {
-            None => found.has_data.then_some(0),
+            None => found.entry.data.is_some().then_some(0),
             Some(name) => found.entry.streams.iter().flatten().position(|stream| stream.name == name).map(|i| i + 1),
         };
         let Some(place) = i.and_then(|i| found.places.get(i)) else {

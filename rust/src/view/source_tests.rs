@@ -1,7 +1,7 @@
 //! A layer that is no tar, and whose data may be absent, in a view.
 
 use super::*;
-use crate::layer_tar::{LayerEntry, LayerReader, LayerWriter};
+use crate::layer_tar::{LayerEntry, LayerReader, LayerWriter, UnnamedData};
 use crate::source::Source;
 use crate::view::View;
 use crate::view::compare::imported_changes;
@@ -19,7 +19,8 @@ impl Memory {
         let mut writer = LayerWriter::new(Vec::new(), Default::default());
         for (name, data) in files {
             let size = data.len() as u64;
-            let entry = LayerEntry { size, ..LayerEntry::new(format!("Files/{name}"), EntryKind::File) };
+            let known = Some(UnnamedData::new(size));
+            let entry = LayerEntry { data: known, ..LayerEntry::new(format!("Files/{name}"), EntryKind::File) };
             writer.add(&entry, vec![Box::new(std::io::Cursor::new(data.to_string()))]).unwrap();
         }
         let tar = writer.finish().unwrap();
@@ -36,7 +37,7 @@ impl Memory {
         let entry = &self.files[n].entry;
         let name = entry.name[b"Files/".len()..].to_vec();
         let (what, place) = (Holds::Entry(EntryKind::File), Some(n as u64));
-        Row { key: name.to_ascii_uppercase(), name, what, place, size: entry.size, ..root() }
+        Row { key: name.to_ascii_uppercase(), name, what, place, size: entry.size(), ..root() }
     }
 }
 

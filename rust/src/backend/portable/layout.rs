@@ -159,7 +159,7 @@ impl Layout<'_> {
                 let info = found.entry.basic_info;
                 Ok(match text_on_disk(self.view, path, &found.entry)? {
                     Some(text) => Shape::Symlink(text, info),
-                    None if info.attributes.is_directory() && !found.has_data => Shape::Directory(info),
+                    None if info.attributes.is_directory() && found.entry.data.is_none() => Shape::Directory(info),
                     None => Shape::File,
                 })
             }
@@ -188,7 +188,7 @@ fn write_file(view: &View, root: &Root, job: &Job, buffer: &mut [u8]) -> Result<
     let found = view.head(&job.node)?;
     let on_disk = disk_path(place(&job.path))?;
     let mut file = explain(root.create_file(&on_disk))?;
-    if found.has_data {
+    if found.entry.data.is_some() {
         copy(&mut view.open_found(&job.node, &found, None)?, &found.entry, &mut file, buffer)?;
     }
     let (accessed, modified) = times(&found.entry.basic_info);
@@ -204,7 +204,7 @@ fn write_file(view: &View, root: &Root, job: &Job, buffer: &mut [u8]) -> Result<
 
 fn copy(data: &mut Data, entry: &LayerEntry, file: &mut File, buffer: &mut [u8]) -> Result<()> {
     let failed = |e| Error::io("write", None, e);
-    let Some(ranges) = &entry.sparse_ranges else {
+    let Some(ranges) = entry.sparse_ranges() else {
         loop {
             let n = data.read(buffer).map_err(from_io)?;
             if n == 0 {
@@ -227,7 +227,7 @@ fn copy(data: &mut Data, entry: &LayerEntry, file: &mut File, buffer: &mut [u8])
             left -= n as u64;
         }
     }
-    file.set_len(entry.size).map_err(failed)
+    file.set_len(entry.size()).map_err(failed)
 }
 
 /// Makes the hard links and gives directories their times, the deepest first. Waits for the directories when all that

@@ -4,7 +4,9 @@ use super::layout::{Options, lay_out};
 use super::scan;
 use crate::backend::Change;
 use crate::error::Result;
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, NamedStream, WriterOptions, reparse_from_link};
+use crate::layer_tar::{
+    Dialect, EntryKind, LayerEntry, LayerWriter, NamedStream, UnnamedData, WriterOptions, reparse_from_link,
+};
 use crate::limits::Limits;
 use crate::nt::{FileAttributes, FileTime};
 use crate::view::chain::View;
@@ -48,7 +50,8 @@ impl Layer {
     }
 
     pub fn file(self, name: &str, data: &[u8]) -> Self {
-        let entry = LayerEntry { size: data.len() as u64, ..Self::entry(EntryKind::File, name) };
+        let entry =
+            LayerEntry { data: Some(UnnamedData::new(data.len() as u64)), ..Self::entry(EntryKind::File, name) };
         self.add(&entry, &[data])
     }
 
@@ -56,7 +59,11 @@ impl Layer {
     pub fn file_with_stream(self, name: &str, data: &[u8], stream: &str, stream_data: &[u8]) -> Self {
         let streams = vec![NamedStream { name: stream.into(), size: stream_data.len() as u64 }];
         let size = data.len() as u64;
-        let entry = LayerEntry { size, streams: Some(streams), ..Self::entry(EntryKind::File, name) };
+        let entry = LayerEntry {
+            data: Some(UnnamedData::new(size)),
+            streams: Some(streams),
+            ..Self::entry(EntryKind::File, name)
+        };
         self.add(&entry, &[data, stream_data])
     }
 

@@ -230,7 +230,7 @@ fn base_layer_tar(layer: &Path, sink: impl Write, options: WriterOptions) -> Res
     while let Some(BaseLayerEntry { entry, stream }) = reader.next_entry()? {
         match stream {
             Some(stream) => {
-                writer.add_entry_stream(&entry, BufReader::with_capacity(BUFFER, stream), Some(entry.size))?
+                writer.add_backup_stream(&entry, BufReader::with_capacity(BUFFER, stream), Some(entry.size()))?
             }
             None => {
                 let target = entry.link_name.as_deref().unwrap_or_default();

@@ -3,7 +3,7 @@
 use super::*;
 use crate::backup_stream::{self, StreamHeader, StreamId};
 use crate::layer::{PackOptions, pack, sidecar_path, verify};
-use crate::layer_tar::{LayerWriter, WriterOptions};
+use crate::layer_tar::{LayerWriter, UnnamedData, WriterOptions};
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
 use crate::nt::reparse::ReparsePoint;
@@ -159,12 +159,13 @@ fn layer(entries: &[Made], dialect: Dialect) -> Vec<u8> {
         let mut data = made.streams.clone();
         match made.kind {
             0 | 1 => {
-                entry.kind = EntryKind::Directory;
+                (entry.kind, entry.data) = (EntryKind::Directory, None);
                 entry.basic_info.attributes |= FileAttributes::DIRECTORY;
                 directories.push(name);
             }
             2 | 3 => {
-                entry.kind = if made.kind == 2 { EntryKind::Symlink } else { EntryKind::Junction };
+                let kind = if made.kind == 2 { EntryKind::Symlink } else { EntryKind::Junction };
+                (entry.kind, entry.data) = (kind, None);
                 let link = crate::layer_tar::reparse_from_link(made.target.as_bytes(), made.kind == 3).unwrap();
                 entry.reparse_point = Some(link.into_raw());
                 entry.link_name = Some(made.target.clone().into_bytes());
@@ -182,7 +183,7 @@ fn layer(entries: &[Made], dialect: Dialect) -> Vec<u8> {
                 continue;
             }
             _ => {
-                entry.size = made.data.len() as u64;
+                entry.data = Some(UnnamedData::new(made.data.len() as u64));
                 data.insert(0, made.data.clone());
                 files.push(name);
             }
@@ -230,7 +231,7 @@ proptest! {
                 wire.data(body).unwrap();
             }
             let wire = wire.finish().unwrap();
-            writer.add_seekable_backup_stream(format!("n{i}").as_bytes(), info, Cursor::new(wire), None).unwrap();
+            writer.add_seekable_backup_stream(&LayerEntry::with_info(format!("n{i}"), *info), Cursor::new(wire), None).unwrap();
         }
         let tar = writer.finish().unwrap();
         let (again, report) = there_and_back(&tar);
@@ -433,7 +434,7 @@ fn a_link_target_through_another_link_does_not_lead_out() {
         let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &Limits::default()).unwrap();
         let mut names = Vec::new();
         while let Some(entry) = reader.next_entry().unwrap() {
-            names.push((entry.name, entry.kind, entry.link_name, entry.size));
+            names.push((entry.name.clone(), entry.kind, entry.link_name.clone(), entry.size()));
         }
         names
     };
@@ -531,7 +532,7 @@ fn changed_tree() -> (tempfile::TempDir, PathBuf, Vec<u8>) {
     for name in ["Files/kept", "Files/edited", "Files/gone", "Files/replaced"] {
         let mut entry = LayerEntry::new(name, EntryKind::File);
         entry.basic_info.attributes = FileAttributes::HIDDEN;
-        entry.size = 4;
+        entry.data = Some(UnnamedData::new(4));
         entry.streams = Some(vec![NamedStream { name: b"s".to_vec(), size: 2 }]);
         writer.add(&entry, boxed(&[b"data".to_vec(), b"st".to_vec()])).unwrap();
     }

@@ -60,7 +60,7 @@ fn what_becomes_of_a_tree() {
             .map(|Found { entry, .. }| {
                 let link = entry.link_name.as_deref().map(String::from_utf8_lossy).unwrap_or_default();
                 let name = String::from_utf8_lossy(&entry.name);
-                format!("{name} {} {:x} {} {link}", entry.kind.name(), entry.basic_info.attributes.0, entry.size)
+                format!("{name} {} {:x} {} {link}", entry.kind.name(), entry.basic_info.attributes.0, entry.size())
             })
             .collect();
         let expected = [

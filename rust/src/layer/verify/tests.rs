@@ -1,6 +1,6 @@
 use super::*;
 use crate::digest::{Sha256, hex};
-use crate::layer_tar::{Dialect, EntryKind, LayerWriter, NamedStream, WriterOptions, keys};
+use crate::layer_tar::{Dialect, EntryKind, LayerWriter, NamedStream, UnnamedData, WriterOptions, keys};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::problem::Problem;
 use crate::tar::{MemberHeader, Time, Writer, typeflag};
@@ -89,7 +89,7 @@ fn good(dialect: Dialect) -> Vec<u8> {
     let sd = crate::nt::SecurityDescriptor::from_sddl("O:BAG:SYD:(A;;FA;;;BA)", None).unwrap();
     let file = move |entry: &mut LayerEntry| {
         entry.security_descriptor = Some(sd.raw().to_vec());
-        entry.size = 5;
+        entry.data = Some(UnnamedData::new(5));
         entry.streams = Some(vec![NamedStream { name: b"s".to_vec(), size: 3 }]);
     };
     add("Files/a.txt", EntryKind::File, &file, &[b"hello", b"ads"]);

@@ -57,7 +57,7 @@ pub(super) fn draft(tar: Arc<dyn ReadAt>, index: &Path, limits: &Limits) -> Resu
     while let Some(found) = reader.next_found()? {
         summary.entries += 1;
         limits.check(Limit::Entries, summary.entries)?;
-        summary.data = summary.data.saturating_add(found.entry.size);
+        summary.data = summary.data.saturating_add(found.entry.size());
         builder.add(&found).map_err(|e| e.in_member(&found.entry.name))?;
     }
     drop(builder);
@@ -152,7 +152,7 @@ impl<'a> Builder<'a> {
         if within == TOP && !(is_root(&row.key) && row.what.is_folder()) {
             return Err(Error::refused(Rule::RootUnknown, ""));
         }
-        (row.place, row.globals, row.size) = (Some(found.position), found.globals, found.entry.size);
+        (row.place, row.globals, row.size) = (Some(found.position), found.globals, found.entry.size());
         if found.entry.kind == EntryKind::HardLink {
             let target = found.entry.link_name.as_deref().unwrap_or_default();
             row.link = Some(fold(trimmed(target))?);

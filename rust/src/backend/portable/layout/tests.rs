@@ -1,5 +1,6 @@
 use super::*;
 use crate::backend::portable::testing::{Layer, Sandbox, TIME};
+use crate::layer_tar::UnnamedData;
 use crate::nt::reparse::Tag;
 use crate::source::SparseRange;
 use std::fs;
@@ -17,7 +18,7 @@ fn files_directories_times_and_attributes() {
     let mut locked = Layer::entry(EntryKind::File, "Files/d/locked");
     locked.basic_info.attributes = FileAttributes::READONLY | FileAttributes::HIDDEN;
     locked.basic_info.last_access_time = Some(crate::nt::FileTime(TIME.0 + 10_000_000));
-    locked.size = 4;
+    locked.data = Some(UnnamedData::new(4));
     let data = vec![7; 700_000];
     let layer = Layer::new().dir("Files").dir("Files/d").add(&locked, &[b"data"]).file("Files/d/big", &data);
     let sandbox = Sandbox::new(&[layer.dir("Hives").file("Hives/X_Base", b"hive").tar()]);
@@ -96,8 +97,8 @@ fn links_are_relative_and_stay_inside() {
 #[test]
 fn holes_stay_holes() {
     let mut entry = Layer::entry(EntryKind::File, "Files/sparse");
-    entry.size = 64 << 20;
-    entry.sparse_ranges = Some(vec![SparseRange { offset: 32 << 20, length: 4096 }]);
+    let ranges = vec![SparseRange { offset: 32 << 20, length: 4096 }];
+    entry.data = Some(UnnamedData { size: 64 << 20, sparse_ranges: Some(ranges) });
     let mut data = vec![0; 64 << 20];
     data[32 << 20..(32 << 20) + 4096].fill(7);
     let sandbox = Sandbox::new(&[Layer::new().dir("Files").add(&entry, &[&data]).tar()]);

@@ -261,7 +261,7 @@ impl<'a> Judge<'a> {
         let Some(of) = of.filter(|of| of.stat.size == now.size) else { return Ok(false) };
         let node = self.view.find(&of.path)?.ok_or_else(|| lost(&of.path, "in the record, and not in the layers"))?;
         let shown = self.view.data(&node)?;
-        let has_data = shown.kind == EntryKind::File || self.view.entry(&shown)?.has_data;
+        let has_data = shown.kind == EntryKind::File || self.view.entry(&shown)?.entry.data.is_some();
         let mut data = FileData::open(self.disk, place(path), now, &mut self.buffer)?;
         if has_data {
             let mut before = self.view.open(&shown, None)?;

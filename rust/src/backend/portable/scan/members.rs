@@ -11,7 +11,7 @@ use crate::fs::disk::{Disk, disk_path};
 use crate::fs::symlink::{Target, resolve};
 use crate::layer::pack::{FileData, all_times};
 use crate::layer::{DEFAULT_SD_DIR, DEFAULT_SD_FILE};
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, WriterOptions, reparse_from_link};
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, UnnamedData, WriterOptions, reparse_from_link};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::security::SecurityDescriptor;
@@ -43,7 +43,6 @@ pub(super) struct Members<'a, W: Write> {
 struct Draft {
     entry: LayerEntry,
     from: Option<Node>,
-    has_data: bool,
 }
 
 impl<'a, W: Write> Members<'a, W> {
@@ -73,7 +72,7 @@ impl<'a, W: Write> Members<'a, W> {
             Body::Directory { of, now } => {
                 let draft = self.draft(path, of.as_ref(), &now, FileAttributes::DIRECTORY)?;
                 let security_descriptor = draft.entry.security_descriptor.clone();
-                self.write(&draft, None)?;
+                self.write(draft, None)?;
                 self.listed.push(Listed { path: path.to_vec(), security_descriptor });
                 Ok(())
             }
@@ -101,9 +100,8 @@ impl<'a, W: Write> Members<'a, W> {
         for above in slashes.map(|(at, _)| &path[..at]) {
             let draft = match self.view.find(above)? {
                 Some(node) => {
-                    let found = self.view.entry(&node)?;
-                    let entry = LayerEntry { name: above.to_vec(), ..found.entry };
-                    Draft { entry, from: Some(node), has_data: found.has_data }
+                    let entry = LayerEntry { name: above.to_vec(), ..self.view.entry(&node)?.entry };
+                    Draft { entry, from: Some(node) }
                 }
                 // The tree itself, above no layer.
                 None => {
@@ -112,7 +110,7 @@ impl<'a, W: Write> Members<'a, W> {
                 }
             };
             let security_descriptor = draft.entry.security_descriptor.clone();
-            self.write(&draft, None)?;
+            self.write(draft, None)?;
             self.listed.push(Listed { path: above.to_vec(), security_descriptor });
         }
         Ok(())
@@ -135,11 +133,10 @@ impl<'a, W: Write> Members<'a, W> {
             let default = if is_directory { &self.default_directory } else { &self.default_file };
             let sd = parent.and_then(|parent| inherited(parent, is_directory));
             entry.security_descriptor = Some(sd.unwrap_or_else(|| default.clone()));
-            return Ok(Draft { entry, from: None, has_data: !is_directory });
+            return Ok(Draft { entry, from: None });
         };
         let shown = self.view.data(&node)?;
-        let found = self.view.entry(&shown)?;
-        let mut entry = found.entry;
+        let mut entry = self.view.entry(&shown)?.entry;
         entry.name = path.to_vec();
         let info = &mut entry.basic_info;
         if of.stat.modified != now.modified {
@@ -148,25 +145,23 @@ impl<'a, W: Write> Members<'a, W> {
         if of.stat.read_only != now.read_only {
             set_read_only(info, now.read_only);
         }
-        Ok(Draft { entry, from: Some(shown), has_data: found.has_data })
+        Ok(Draft { entry, from: Some(shown) })
     }
 
     fn file(&mut self, path: &[u8], of: Option<&Before>, now: &Metadata, same_data: bool) -> Result<()> {
         let mut draft = self.draft(path, of, &Stat::of(now), FileAttributes::ARCHIVE)?;
         if !same_data {
             let entry = &mut draft.entry;
-            draft.has_data = true;
-            (entry.kind, entry.size) = (EntryKind::File, now.size);
-            (entry.reparse_point, entry.link_name) = (None, None);
-            (entry.sparse_ranges, entry.recorded) = (None, None);
+            (entry.kind, entry.data) = (EntryKind::File, Some(UnnamedData::new(now.size)));
+            (entry.reparse_point, entry.link_name, entry.recorded) = (None, None, None);
             let gone = FileAttributes::SPARSE_FILE | FileAttributes::REPARSE_POINT | FileAttributes::DIRECTORY;
             entry.basic_info.attributes.0 &= !gone.0;
             entry
                 .extended_attributes
                 .retain(|ea| !ea.name.get(..PURGED.len()).is_some_and(|start| start.eq_ignore_ascii_case(PURGED)));
         }
-        let file = draft.has_data.then_some(now);
-        self.write(&draft, file)
+        let file = draft.entry.data.is_some().then_some(now);
+        self.write(draft, file)
     }
 
     fn symlink(&mut self, path: &[u8], of: Option<&Before>, now: &Stat, text: Vec<u8>, same_link: bool) -> Result<()> {
@@ -177,20 +172,20 @@ impl<'a, W: Write> Members<'a, W> {
         let mut draft = self.draft(path, of, now, attributes)?;
         if !same_link {
             let entry = &mut draft.entry;
-            draft.has_data = false;
-            (entry.kind, entry.size) = (EntryKind::Symlink, 0);
-            (entry.sparse_ranges, entry.recorded) = (None, None);
+            (entry.kind, entry.recorded) = (EntryKind::Symlink, None);
             let kind = FileAttributes::REPARSE_POINT | FileAttributes::DIRECTORY;
             entry.basic_info.attributes.0 = entry.basic_info.attributes.0 & !kind.0 | attributes.0;
             entry.reparse_point = Some(reparse_from_link(&text, false)?.into_raw());
             entry.link_name = Some(text);
         }
-        self.write(&draft, None)
+        self.write(draft, None)
     }
 
     /// Writes an entry, with the data of a file in the tree and the streams that its metadata came with.
-    fn write(&mut self, draft: &Draft, file: Option<&Metadata>) -> Result<()> {
-        let Draft { entry, from, .. } = draft;
+    fn write(&mut self, draft: Draft, file: Option<&Metadata>) -> Result<()> {
+        let Draft { mut entry, from } = draft;
+        // What a directory or a link had beside it is not in the tree.
+        entry.data = entry.data.filter(|_| file.is_some());
         let mut file = match file {
             Some(now) => Some(FileData::open(self.disk, place(&entry.name), now, &mut self.buffer)?),
             None => None,
@@ -199,16 +194,12 @@ impl<'a, W: Write> Members<'a, W> {
         if let Some(file) = &mut file {
             data.push(Box::new(file));
         }
-        if let Some(from) = from {
+        if let Some(from) = &from {
             for stream in entry.streams.iter().flatten() {
                 data.push(Box::new(BufReader::new(self.view.open(from, Some(&stream.name))?)));
             }
         }
-        if entry.recorded.is_some() {
-            self.writer.add_recorded(entry, entry.kind == EntryKind::Directory, data)?;
-        } else {
-            self.writer.add(entry, data)?;
-        }
+        self.writer.add(&entry, data)?;
         file.map_or(Ok(()), FileData::finish)
     }
 }

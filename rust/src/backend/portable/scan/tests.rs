@@ -1,5 +1,5 @@
 use crate::backend::portable::testing::{Layer, Sandbox, TIME};
-use crate::layer_tar::{EntryKind, Found, LayerEntry, LayerReader, LayerWriter, WriterOptions};
+use crate::layer_tar::{EntryKind, Found, LayerEntry, LayerReader, LayerWriter, UnnamedData, WriterOptions};
 use crate::limits::Limits;
 use crate::nt::ea::ExtendedAttribute;
 use crate::nt::{FileAttributes, FileTime};
@@ -303,7 +303,7 @@ fn a_touch_is_times_alone() {
     assert_eq!(sandbox.told(), ["modify Files/d/a.txt times", "modify Files/d/e times"]);
     let entry = member(&sandbox, "Files/d/a.txt");
     assert_eq!(entry.basic_info.last_write_time, FileTime::from_unix(1_700_000_000, 100));
-    assert_eq!((entry.basic_info.creation_time, entry.size), (Some(TIME), 3));
+    assert_eq!((entry.basic_info.creation_time, entry.size()), (Some(TIME), 3));
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn what_vouches_for_data_goes_with_it() {
     let mut entry = Layer::entry(EntryKind::File, "Files/signed");
     let ea = |name: &str| ExtendedAttribute { flags: 0, name: name.into(), value: b"v".to_vec() };
     entry.extended_attributes = vec![ea("$Kernel.Purge.ESBCache"), ea("OTHER")];
-    entry.size = 1;
+    entry.data = Some(UnnamedData::new(1));
     let sandbox = Sandbox::new(&[Layer::new().dir("Files").add(&entry, &[b"1"]).tar()]);
     fs::write(sandbox.path("signed"), "2").unwrap();
     let names: Vec<_> = member(&sandbox, "Files/signed").extended_attributes.into_iter().map(|ea| ea.name).collect();
@@ -446,7 +446,7 @@ fn the_same_tree_gives_the_same_bytes_and_what_go_winio_would() {
     let mut writer = LayerWriter::new(Vec::new(), WriterOptions::default());
     for found in entries(&tar) {
         let data: Vec<Box<dyn std::io::BufRead>> =
-            if found.has_data { vec![Box::new(&b"data"[..])] } else { Vec::new() };
+            if found.entry.data.is_some() { vec![Box::new(&b"data"[..])] } else { Vec::new() };
         writer.add(&found.entry, data).unwrap();
     }
     assert_eq!(writer.losses().total(), 0);

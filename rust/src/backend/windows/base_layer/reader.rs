@@ -6,7 +6,7 @@ use super::super::handle::{FileId, Info, Object};
 use super::{BaseLayerOptions, saved_copy_of};
 use crate::backup_stream::ReplacedData;
 use crate::error::{Error, Limit, Result};
-use crate::layer_tar::{EntryKind, LayerEntry};
+use crate::layer_tar::{EntryKind, LayerEntry, UnnamedData};
 use crate::nt::BasicInfo;
 use crate::nt::name::fold_wtf8;
 use crate::nt::path::check_member_name;
@@ -118,13 +118,13 @@ impl<'a> BaseLayerReader<'a> {
                 self.open.push((name.to_vec(), names.into_iter()));
             }
         } else {
-            entry.size = info.size;
+            entry.data = Some(UnnamedData::new(info.size));
             if info.links > 1
                 && let Some(first) = self.first_name(&object, name)?
             {
                 entry.kind = EntryKind::HardLink;
                 entry.link_name = Some(first);
-                entry.size = 0;
+                entry.data = None;
                 return Ok(BaseLayerEntry { entry, stream: None });
             }
         }
@@ -157,7 +157,7 @@ impl<'a> BaseLayerReader<'a> {
         let info = saved.info()?;
         // The copy has kept the times as well.
         entry.basic_info = BasicInfo { attributes: entry.basic_info.attributes, ..info.basic };
-        entry.size = info.size;
+        entry.data = Some(UnnamedData::new(info.size));
         Ok(Source::Saved(Box::new(ReplacedData::new(own, saved.into_file(), info.size, &self.options.limits))))
     }
 
