@@ -4,7 +4,7 @@ pub mod mutate;
 
 use std::io::{BufReader, Read};
 use std::path::Path;
-use winlayers::layer_tar::{BackupStream, MemberData};
+use winlayers::layer_tar::EntryStream;
 use winlayers::limits::Limits;
 
 /// Bounds small enough that a target which reads all it is told to, holes too, stays quick.
@@ -15,15 +15,10 @@ pub fn limits() -> Limits {
 
 /// All bytes of a backup stream that is made of an entry.
 #[must_use]
-pub fn read(mut backup: BackupStream, data: &mut dyn MemberData) -> Vec<u8> {
-    let (mut bytes, mut chunk) = (Vec::new(), [0; 1000]);
-    loop {
-        let n = backup.read(data, &mut chunk).expect("it was accepted before");
-        if n == 0 {
-            return bytes;
-        }
-        bytes.extend_from_slice(&chunk[..n]);
-    }
+pub fn read(mut backup: EntryStream<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    backup.read_to_end(&mut bytes).expect("it was accepted before");
+    bytes
 }
 
 /// The names in a folder, in order.

@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use winlayers::error::Result;
 use winlayers::layer::{PackOptions, extract, pack};
 use winlayers::progress::Progress;
-use winlayers::layer_tar::{EntryKind, ForwardData, LayerReader};
+use winlayers::layer_tar::{EntryKind, LayerReader};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::Policy;
 use winlayers::source::Source;
@@ -54,10 +54,7 @@ fn entries(tar: Vec<u8>) -> Result<Vec<Entry>> {
         let (mut basic_info, mut stream) = (None, None);
         if !matches!(entry.kind, EntryKind::HardLink | EntryKind::Whiteout) {
             basic_info = Some(entry.basic_info);
-            let backup = reader.backup_stream(&entry)?;
-            let mut data = ForwardData { reader: &mut reader, state: &mut Default::default() };
-            backup.spool(&mut data)?;
-            stream = Some(read(backup, &mut data));
+            stream = Some(read(reader.backup_stream(&entry)?));
         }
         entries.push((entry.name, entry.kind, basic_info, entry.link_name, stream));
     }

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
 use winlayers::backup_stream::{Reader, StreamId, Writer};
 use winlayers::error::Result;
-use winlayers::layer_tar::{BackupStream, Dialect, ForwardData, LayerEntry, LayerReader, LayerWriter, RandomData, WriterOptions};
+use winlayers::layer_tar::{Dialect, EntryData, EntryStream, LayerEntry, LayerReader, LayerWriter, WriterOptions};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::{OnLoss, Policy};
 use winlayers::source::Source;
@@ -52,14 +52,11 @@ fn check(tar: Vec<u8>, info: &BasicInfo, stream: &[u8]) {
     let source = reader.random_source().expect("memory");
     let found = reader.next_found().expect("our own tar").expect("one entry");
     assert_eq!(&found.entry.basic_info, info);
-    let backup = BackupStream::new(&found.entry).expect("our own entry");
-    assert_eq!(read(backup, &mut RandomData { source: &*source, places: &found.places }), stream);
+    let data = EntryData::Random { source: &*source, places: &found.places };
+    assert_eq!(read(EntryStream::new(&found.entry, data).expect("our own entry")), stream);
     assert!(reader.next_found().expect("our own tar").is_none());
 
     let mut reader = open(Source::Stream(Box::new(Cursor::new(tar))));
     let entry = reader.next_entry().expect("our own tar").expect("one entry");
-    let backup = reader.backup_stream(&entry).expect("our own entry");
-    let mut data = ForwardData { reader: &mut reader, state: &mut Default::default() };
-    backup.spool(&mut data).expect("our own tar");
-    assert_eq!(read(backup, &mut data), stream);
+    assert_eq!(read(reader.backup_stream(&entry).expect("our own entry")), stream);
 }

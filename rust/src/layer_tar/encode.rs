@@ -299,9 +299,10 @@ fn spool<R: BufRead>(mut stream: R) -> Result<BufReader<SpooledTempFile>> {
 mod tests {
     use super::*;
     use crate::backup_stream::{self, StreamHeader, StreamId};
-    use crate::layer_tar::{ForwardData, ForwardState, LayerReader, RandomData};
+    use crate::layer_tar::{BackupStream, EntryData, LayerReader};
     use crate::source::Source;
     use proptest::prelude::*;
+    use std::io::Read;
 
     /// A stream of the sequence: any id, attributes, name and body, blocks where they fit and where they do not.
     fn stream() -> impl Strategy<Value = (StreamHeader, Vec<u8>)> {
@@ -350,8 +351,8 @@ mod tests {
         let mut reader = LayerReader::new(Source::memory(tar), Policy::default(), &Limits::default()).unwrap();
         let found = reader.next_found().unwrap().unwrap();
         let source = reader.random_source().unwrap();
-        let mut data = RandomData { source: &*source, places: &found.places };
-        let mut stream = crate::layer_tar::BackupStream::new(&found.entry).unwrap();
+        let mut data = EntryData::Random { source: &*source, places: &found.places };
+        let mut stream = BackupStream::new(&found.entry).unwrap();
         let (mut out, mut buf) = (Vec::new(), vec![0; chunk]);
         loop {
             let n = stream.read(&mut data, &mut buf).unwrap();
@@ -379,11 +380,8 @@ mod tests {
         let entry = reader.next_entry().unwrap().unwrap();
         let mut stream = reader.backup_stream(&entry).unwrap();
         let (mut out, mut buf) = (Vec::new(), [0; 7]);
-        let mut state = ForwardState::default();
         loop {
-            let mut data = ForwardData { reader: &mut reader, state: &mut state };
-            stream.spool(&mut data).unwrap();
-            let n = stream.read(&mut data, &mut buf).unwrap();
+            let n = stream.read(&mut buf).unwrap();
             if n == 0 {
                 break;
             }

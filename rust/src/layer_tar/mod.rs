@@ -23,4 +23,4 @@ pub use entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream, Unnamed
 pub use facts::reparse_from_link;
 pub use reader::{DataPlace, Found, LayerReader, Part};
 pub use source::{EntryStreams, StreamSource};
-pub use stream::{BackupStream, ForwardData, ForwardState, MemberData, RandomData};
+pub use stream::{BackupStream, EntryData, EntryStream};

@@ -7,54 +7,26 @@ use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
 use crate::source::ReadAt;
 use std::collections::{BTreeMap, VecDeque};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use tempfile::SpooledTempFile;
 
-/// Data of the members of one entry, read in the order of its plan.
-pub trait MemberData {
-    /// Reads some bytes of a member at `offset`; 0 at its end. Offsets of one member ascend without gaps.
-    ///
-    /// # Errors
-    /// [`Error::Format`], [`Error::Io`].
-    fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize>;
-
-    /// Name and size of a named stream that was not known before: they count from 1.
-    ///
-    /// # Errors
-    /// As [`MemberData::read_member`].
-    fn stream(&mut self, index: usize) -> Result<Option<(Vec<u8>, u64)>>;
+/// Where the data of an entry is read from.
+pub enum EntryData<'a> {
+    /// A source that can be read anywhere.
+    Random {
+        /// The archive.
+        source: &'a dyn ReadAt,
+        /// The places of the entry's members.
+        places: &'a [DataPlace],
+    },
+    /// The reader that stands at the entry: its members come by once.
+    Forward(&'a mut LayerReader),
 }
 
-/// Members that can be read anywhere.
-pub struct RandomData<'a> {
-    /// The archive.
-    pub source: &'a dyn ReadAt,
-    /// The places of the members.
-    pub places: &'a [DataPlace],
-}
-
-impl MemberData for RandomData<'_> {
-    fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        self.places.get(index).map_or(Ok(0), |place| place.read_at(self.source, offset, buf))
-    }
-
-    fn stream(&mut self, _index: usize) -> Result<Option<(Vec<u8>, u64)>> {
-        Ok(None)
-    }
-}
-
-/// Members that come by once. Where the recorded order is another one than that of the tar, they are spooled: up to
-/// 1 MiB each in memory, more in an unlinked temporary file.
-pub struct ForwardData<'a> {
-    /// The reader, at the entry.
-    pub reader: &'a mut LayerReader,
-    /// What has to last from one read to the next.
-    pub state: &'a mut ForwardState,
-}
-
-/// See [`ForwardData`].
+/// How far a forward-only reader is. Where the recorded order is another one than that of the tar, the members are
+/// spooled: up to 1 MiB each in memory, more in an unlinked temporary file.
 #[derive(Default)]
-pub struct ForwardState {
+struct Forward {
     /// Which member the reader stands at, and its name and size.
     reached: Option<(usize, Part)>,
     spooled: Option<BTreeMap<usize, (Part, SpooledTempFile)>>,
@@ -62,64 +34,62 @@ pub struct ForwardState {
 
 const SPOOL_IN_MEMORY: usize = 1 << 20;
 
-impl ForwardData<'_> {
+impl Forward {
     /// Goes on to a member; `false` when there is none, or when it was passed.
-    fn reach(&mut self, index: usize) -> Result<bool> {
-        while self.state.reached.as_ref().is_none_or(|(reached, _)| *reached < index) {
-            let Some(part) = self.reader.next_part()? else { return Ok(false) };
-            let next = self.state.reached.as_ref().map_or(0, |(reached, _)| reached + 1);
+    fn reach(&mut self, reader: &mut LayerReader, index: usize) -> Result<bool> {
+        while self.reached.as_ref().is_none_or(|(reached, _)| *reached < index) {
+            let Some(part) = reader.next_part()? else { return Ok(false) };
+            let next = self.reached.as_ref().map_or(0, |(reached, _)| reached + 1);
             // An entry without unnamed data begins with its first named stream.
-            self.state.reached = Some((if part.stream.is_some() { next.max(1) } else { next }, part));
+            self.reached = Some((if part.stream.is_some() { next.max(1) } else { next }, part));
         }
-        Ok(self.state.reached.as_ref().is_some_and(|(reached, _)| *reached == index))
+        Ok(self.reached.as_ref().is_some_and(|(reached, _)| *reached == index))
     }
 
-    fn spool_all(&mut self) -> Result<BTreeMap<usize, (Part, SpooledTempFile)>> {
+    fn spool(&mut self, reader: &mut LayerReader) -> Result<()> {
         let mut files = BTreeMap::new();
         let mut next = 0;
-        loop {
-            if !self.reach(next)? && self.state.reached.as_ref().is_none_or(|(reached, _)| *reached < next) {
-                return Ok(files);
-            }
-            let Some((index, part)) = self.state.reached.clone() else { return Ok(files) };
+        while self.reach(reader, next)? || self.reached.as_ref().is_some_and(|(reached, _)| *reached >= next) {
+            let Some((index, part)) = self.reached.clone() else { break };
             next = index + 1;
             let mut file = SpooledTempFile::new(SPOOL_IN_MEMORY);
             loop {
-                let chunk = self.reader.data()?;
+                let chunk = reader.data()?;
                 if chunk.is_empty() {
                     break;
                 }
                 file.write_all(chunk).map_err(|e| Error::io("write", None, e))?;
                 let n = chunk.len();
-                self.reader.consume(n);
+                reader.consume(n);
             }
             files.insert(index, (part, file));
         }
+        self.spooled = Some(files);
+        Ok(())
     }
-}
 
-impl MemberData for ForwardData<'_> {
-    fn read_member(&mut self, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        if let Some(files) = &mut self.state.spooled {
+    fn read(&mut self, reader: &mut LayerReader, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        if let Some(files) = &mut self.spooled {
             let Some((_, file)) = files.get_mut(&index) else { return Ok(0) };
             file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("seek", None, e))?;
             return file.read(buf).map_err(|e| Error::io("read", None, e));
         }
-        if !self.reach(index)? {
+        if !self.reach(reader, index)? {
             return Ok(0);
         }
-        let chunk = self.reader.data()?;
+        let chunk = reader.data()?;
         let n = chunk.len().min(buf.len());
         buf[..n].copy_from_slice(&chunk[..n]);
-        self.reader.consume(n);
+        reader.consume(n);
         Ok(n)
     }
 
-    fn stream(&mut self, index: usize) -> Result<Option<(Vec<u8>, u64)>> {
-        let part = if let Some(files) = &self.state.spooled {
+    /// Name and size of a named stream; they count from 1.
+    fn stream(&mut self, reader: &mut LayerReader, index: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        let part = if let Some(files) = &self.spooled {
             files.get(&index).map(|(part, _)| part.clone())
-        } else if self.reach(index)? {
-            self.state.reached.as_ref().map(|(_, part)| part.clone())
+        } else if self.reach(reader, index)? {
+            self.reached.as_ref().map(|(_, part)| part.clone())
         } else {
             None
         };
@@ -127,17 +97,7 @@ impl MemberData for ForwardData<'_> {
     }
 }
 
-impl LayerReader {
-    /// The backup stream of an entry that [`LayerReader::next_entry`] returned just now, read in one pass.
-    ///
-    /// # Errors
-    /// What encoding its extended attributes gives.
-    pub fn backup_stream(&self, entry: &LayerEntry) -> Result<BackupStream> {
-        BackupStream::new(entry)
-    }
-}
-
-/// Makes the backup stream of one entry, a piece at a time.
+/// The backup stream of one entry, made a piece at a time.
 pub struct BackupStream {
     plan: VecDeque<PlannedStream>,
     /// Header and inline bytes that were not handed out yet.
@@ -151,6 +111,7 @@ pub struct BackupStream {
     recorded: bool,
     in_tar_order: bool,
     name: Vec<u8>,
+    forward: Forward,
 }
 
 impl BackupStream {
@@ -180,14 +141,21 @@ impl BackupStream {
             recorded,
             in_tar_order,
             name: entry.name.clone(),
+            forward: Forward::default(),
         })
     }
 
-    /// Reads the next bytes; 0 at the end.
+    /// Reads the next bytes; 0 at the end. All reads of one stream take the same data.
     ///
     /// # Errors
     /// [`Error::Format`] when the data does not fit what was recorded about it, [`Error::Io`].
-    pub fn read(&mut self, data: &mut dyn MemberData, buf: &mut [u8]) -> Result<usize> {
+    pub fn read(&mut self, data: &mut EntryData<'_>, buf: &mut [u8]) -> Result<usize> {
+        if let EntryData::Forward(reader) = data
+            && !self.in_tar_order
+            && self.forward.spooled.is_none()
+        {
+            self.forward.spool(reader)?;
+        }
         let mut done = 0;
         while done < buf.len() {
             if self.bytes_at < self.bytes.len() {
@@ -197,7 +165,7 @@ impl BackupStream {
                 done += n;
             } else if let Some((index, position, end)) = self.copying.filter(|(_, position, end)| position < end) {
                 let want = usize::try_from(end - position).unwrap_or(usize::MAX).min(buf.len() - done);
-                let n = data.read_member(index, position, &mut buf[done..done + want])?;
+                let n = self.read_member(data, index, position, &mut buf[done..done + want])?;
                 if n == 0 {
                     return Err(self.mismatch("all recorded data", format!("the end at {position}")));
                 }
@@ -211,16 +179,25 @@ impl BackupStream {
         Ok(done)
     }
 
-    /// Spools the data of a forward-only source if the stream takes it in another order than the tar has it. Must be
-    /// called before the first read.
-    pub fn spool(&self, data: &mut ForwardData<'_>) -> Result<()> {
-        if !self.in_tar_order && data.state.spooled.is_none() {
-            data.state.spooled = Some(data.spool_all()?);
+    /// Reads some bytes of a member at `offset`; 0 at its end. Offsets of one member ascend without gaps.
+    fn read_member(&mut self, data: &mut EntryData<'_>, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
+        match data {
+            EntryData::Random { source, places } => {
+                places.get(index).map_or(Ok(0), |place| place.read_at(*source, offset, buf))
+            }
+            EntryData::Forward(reader) => self.forward.read(reader, index, offset, buf),
         }
-        Ok(())
     }
 
-    fn next_piece(&mut self, data: &mut dyn MemberData) -> Result<bool> {
+    /// Name and size of a named stream that was not known before: they count from 1.
+    fn new_stream(&mut self, data: &mut EntryData<'_>, index: usize) -> Result<Option<(Vec<u8>, u64)>> {
+        match data {
+            EntryData::Random { .. } => Ok(None),
+            EntryData::Forward(reader) => self.forward.stream(reader, index),
+        }
+    }
+
+    fn next_piece(&mut self, data: &mut EntryData<'_>) -> Result<bool> {
         self.copying = None;
         self.bytes.clear();
         self.bytes_at = 0;
@@ -231,7 +208,7 @@ impl BackupStream {
                     && stream.header.id == StreamId::ALTERNATE_DATA
                     && stream.header.name.is_empty()
                 {
-                    let Some((name, _)) = data.stream(index)? else {
+                    let Some((name, _)) = self.new_stream(data, index)? else {
                         return Err(self.mismatch("the streams of the tar", format!("no stream {index}")));
                     };
                     stream.header.name = plan::wire_name(&name);
@@ -241,7 +218,7 @@ impl BackupStream {
             None => {
                 self.finish(data)?;
                 let next = self.positions.len().max(1);
-                match data.stream(next)? {
+                match self.new_stream(data, next)? {
                     None => return Ok(false),
                     Some((name, _)) if self.recorded => {
                         let found = format!("a stream \"{}\" that it does not have", name.escape_ascii());
@@ -266,11 +243,11 @@ impl BackupStream {
     }
 
     /// Reads the data between two blocks, which must be zeros: it is not handed out.
-    fn check_hole(&mut self, data: &mut dyn MemberData, index: usize, end: u64) -> Result<()> {
+    fn check_hole(&mut self, data: &mut EntryData<'_>, index: usize, end: u64) -> Result<()> {
         let mut zeros = [0; 4096];
         while self.positions[index] < end {
             let want = usize::try_from(end - self.positions[index]).unwrap_or(usize::MAX).min(zeros.len());
-            let n = data.read_member(index, self.positions[index], &mut zeros[..want])?;
+            let n = self.read_member(data, index, self.positions[index], &mut zeros[..want])?;
             if n == 0 {
                 return Err(self.mismatch("all recorded data", format!("the end at {}", self.positions[index])));
             }
@@ -283,7 +260,7 @@ impl BackupStream {
     }
 
     /// At the end of the plan: what is left of each member must be a hole.
-    fn finish(&mut self, data: &mut dyn MemberData) -> Result<()> {
+    fn finish(&mut self, data: &mut EntryData<'_>) -> Result<()> {
         let Some(sizes) = self.sizes.take() else { return Ok(()) };
         for (index, size) in sizes.into_iter().enumerate().take(self.positions.len()) {
             self.check_hole(data, index, size)?;
@@ -293,5 +270,40 @@ impl BackupStream {
 
     fn mismatch(&self, expected: &str, found: String) -> Error {
         Error::format(Format::LayerTar, "WINLAYERS.streams", expected, found).in_member(&self.name)
+    }
+}
+
+/// The backup stream of one entry as a file that is read from front to end.
+pub struct EntryStream<'a> {
+    stream: BackupStream,
+    data: EntryData<'a>,
+}
+
+impl<'a> EntryStream<'a> {
+    /// A stream at its start, of an entry with its data.
+    ///
+    /// # Errors
+    /// As [`BackupStream::new`].
+    pub fn new(entry: &LayerEntry, data: EntryData<'a>) -> Result<Self> {
+        Ok(EntryStream { stream: BackupStream::new(entry)?, data })
+    }
+}
+
+impl Read for EntryStream<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.stream.read(&mut self.data, buf).map_err(|error| match error {
+            Error::Io { source, .. } => source,
+            other => io::Error::other(other),
+        })
+    }
+}
+
+impl LayerReader {
+    /// The backup stream of an entry that [`LayerReader::next_entry`] returned just now, read in one pass.
+    ///
+    /// # Errors
+    /// As [`BackupStream::new`].
+    pub fn backup_stream(&mut self, entry: &LayerEntry) -> Result<EntryStream<'_>> {
+        EntryStream::new(entry, EntryData::Forward(self))
     }
 }

@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyMemoryView, PySlice, PyString};
 use super::convert::str_from_wtf8;
 use super::reader::{Origin, Shared};
 use crate::error::{Error, Misuse, Result};
-use crate::layer_tar::{BackupStream, DataPlace, ForwardData, ForwardState, LayerEntry, Part, RandomData};
+use crate::layer_tar::{BackupStream, DataPlace, EntryData, LayerEntry, Part};
 
 /// What is read in one go without the GIL, where the size of the whole is not known.
 const CHUNK: usize = 256 << 10;
@@ -42,7 +42,6 @@ pub(crate) enum Kind {
     ForwardStream {
         generation: u64,
         stream: BackupStream,
-        state: ForwardState,
     },
 }
 
@@ -204,7 +203,7 @@ impl DataFile {
                 Ok(n)
             }
             Kind::RandomStream { stream, places } => {
-                stream.read(&mut RandomData { source: &**self.shared.random()?, places }, out)
+                stream.read(&mut EntryData::Random { source: &**self.shared.random()?, places }, out)
             }
             Kind::Forward { generation, part } => {
                 if let (Some(part), Some(current)) = (part, &self.parts)
@@ -220,11 +219,9 @@ impl DataFile {
                     Ok(n)
                 })
             }
-            Kind::ForwardStream { generation, stream, state } => self.shared.forward(*generation, |reader| {
-                let mut data = ForwardData { reader, state };
-                stream.spool(&mut data)?;
-                stream.read(&mut data, out)
-            }),
+            Kind::ForwardStream { generation, stream } => {
+                self.shared.forward(*generation, |reader| stream.read(&mut EntryData::Forward(reader), out))
+            }
         }
     }
 }

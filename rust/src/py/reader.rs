@@ -11,7 +11,7 @@ use super::entry::Entry;
 use super::io::Given;
 use super::policy::{Limits, Policy, limits_or_default, policy_or_default};
 use crate::error::{Error, Misuse, Result};
-use crate::layer_tar::{BackupStream, DataPlace, ForwardState, Found, LayerEntry, LayerReader as Core};
+use crate::layer_tar::{BackupStream, DataPlace, Found, LayerEntry, LayerReader as Core};
 use crate::source::ReadAt;
 
 /// Entries that are read ahead in one go without the GIL.
@@ -131,9 +131,8 @@ impl Origin {
                 DataFile::new(shared, Kind::RandomStream { stream, places: Arc::clone(places) }, None)
             }
             Origin::Forward { shared, generation } => {
-                let stream = py.detach(|| shared.take(*generation, |core| core.backup_stream(entry)))?;
-                let state = ForwardState::default();
-                DataFile::new(shared, Kind::ForwardStream { generation: *generation, stream, state }, None)
+                let stream = py.detach(|| shared.take(*generation, |_| BackupStream::new(entry)))?;
+                DataFile::new(shared, Kind::ForwardStream { generation: *generation, stream }, None)
             }
         })
     }

@@ -14,7 +14,6 @@ use crate::layer_tar::{Dialect, EntryKind, LayerReader, LayerWriter, WriterOptio
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::Policy;
 use crate::source::Source;
-use crate::transport::EntryStream;
 
 pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Folder>()?;
@@ -81,10 +80,7 @@ fn _base_layer_from_tar(
                     writer.add_hard_link(&entry.name, entry.link_name.as_deref().unwrap_or_default())?
                 }
                 EntryKind::Whiteout => writer.add(&entry, std::io::empty())?,
-                _ => {
-                    let stream = EntryStream::new(&mut reader, &entry)?;
-                    writer.add(&entry, stream)?;
-                }
+                _ => writer.add(&entry, reader.backup_stream(&entry)?)?,
             }
         }
         let finished = writer.finish_files()?;

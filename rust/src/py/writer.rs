@@ -15,7 +15,7 @@ use super::reader::Origin;
 use super::values::BasicInfo;
 use crate::error::{Error, Misuse, Result};
 use crate::layer_tar::{
-    BackupStream, Dialect, EntryKind, LayerEntry, LayerWriter as Core, NamedStream, RandomData, WriterOptions,
+    Dialect, EntryData, EntryKind, EntryStream, LayerEntry, LayerWriter as Core, NamedStream, WriterOptions,
 };
 use crate::policy::{Capped, Loss};
 
@@ -308,9 +308,8 @@ impl LayerWriter {
                         });
                         return core.add(&inner, members.collect());
                     }
-                    let stream = BackupStream::new(&inner)?;
-                    let mut reader = StreamReader { stream, data: RandomData { source: &*source, places: &places } };
-                    let stream = BufReader::with_capacity(BUFFER, &mut reader);
+                    let data = EntryData::Random { source: &*source, places: &places };
+                    let stream = BufReader::with_capacity(BUFFER, EntryStream::new(&inner, data)?);
                     core.add_backup_stream(&inner, stream, inner.data.as_ref().map(|data| data.size))
                 })
             }
@@ -337,17 +336,6 @@ impl std::io::Read for PlaceReader<'_> {
         let n = self.place.read_at(self.source, self.position, buf).map_err(std::io::Error::other)?;
         self.position += n as u64;
         Ok(n)
-    }
-}
-
-struct StreamReader<'a> {
-    stream: BackupStream,
-    data: RandomData<'a>,
-}
-
-impl std::io::Read for StreamReader<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> std::io::Result<usize> {
-        self.stream.read(&mut self.data, buf).map_err(std::io::Error::other)
     }
 }
 

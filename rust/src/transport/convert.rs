@@ -1,14 +1,12 @@
 //! Transport folders and layer tars.
 
 use super::{Content, Report, TransportOptions, TransportReader, TransportWriter};
-use crate::error::{Error, Limit, Result};
+use crate::error::{Limit, Result};
 use crate::fs::Root;
-use crate::layer_tar::{
-    BackupStream, EntryKind, ForwardData, ForwardState, LayerEntry, LayerReader, LayerWriter, WriterOptions,
-};
+use crate::layer_tar::{EntryKind, LayerReader, LayerWriter, WriterOptions};
 use crate::policy::Policy;
 use crate::source::Source;
-use std::io::{self, Read, Write};
+use std::io::Write;
 
 /// Writes the layer tar of a transport folder; the same folder gives the same bytes. Use the lossless dialect for a tar
 /// that brings the same folder back; what another one loses is in the report.
@@ -67,10 +65,7 @@ pub fn from_layer_tar(source: Source, root: Root, options: TransportOptions) -> 
         match entry.kind {
             EntryKind::Whiteout => writer.add_whiteout(&whiteout_target(&entry.name))?,
             EntryKind::HardLink => writer.add_hard_link(&entry.name, entry.link_name.as_deref().unwrap_or_default())?,
-            _ => {
-                let stream = EntryStream::new(&mut reader, &entry)?;
-                writer.add(&entry, stream)?;
-            }
+            _ => writer.add(&entry, reader.backup_stream(&entry)?)?,
         }
     }
     writer.finish()
@@ -82,28 +77,4 @@ pub(crate) fn whiteout_target(member: &[u8]) -> Vec<u8> {
     let base = base_name(member);
     let start = base.as_ptr() as usize - member.as_ptr() as usize;
     [&member[..start], base.strip_prefix(PREFIX).unwrap_or(base)].concat()
-}
-
-/// The backup stream of the entry that a reader stands at.
-pub(crate) struct EntryStream<'a> {
-    reader: &'a mut LayerReader,
-    stream: BackupStream,
-    state: ForwardState,
-}
-
-impl<'a> EntryStream<'a> {
-    pub fn new(reader: &'a mut LayerReader, entry: &LayerEntry) -> Result<Self> {
-        let stream = reader.backup_stream(entry)?;
-        Ok(EntryStream { reader, stream, state: ForwardState::default() })
-    }
-}
-
-impl Read for EntryStream<'_> {
-    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        let mut data = ForwardData { reader: self.reader, state: &mut self.state };
-        self.stream.spool(&mut data).and_then(|()| self.stream.read(&mut data, buf)).map_err(|error| match error {
-            Error::Io { source, .. } => source,
-            other => io::Error::other(other),
-        })
-    }
 }

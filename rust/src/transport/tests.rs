@@ -1,4 +1,3 @@
-use super::convert::EntryStream;
 use super::*;
 use crate::backup_stream::{StreamHeader, StreamId, Writer as StreamWriter};
 use crate::digest::{Sha256, hex};
@@ -480,7 +479,7 @@ fn below_files(tar: Vec<u8>, folder: &TempDir) {
         if matches!(entry.kind, EntryKind::HardLink | EntryKind::Whiteout) {
             continue;
         }
-        let stream = EntryStream::new(&mut reader, &entry).unwrap();
+        let stream = reader.backup_stream(&entry).unwrap();
         if !entry.name.starts_with(b"Files") {
             entry.name.splice(0..0, *b"Files/");
         }

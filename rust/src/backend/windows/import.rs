@@ -18,7 +18,7 @@ use crate::policy::Policy;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::tar_split::disassemble;
-use crate::transport::convert::{EntryStream, whiteout_target};
+use crate::transport::convert::whiteout_target;
 use crate::transport::{HardLink, HardLinks, TransportOptions, TransportWriter};
 use crate::view::index::{Index, Summary};
 use std::fs::File;
@@ -64,7 +64,7 @@ impl Hcs {
             match entry.kind {
                 EntryKind::HardLink => writer.add_hard_link(&entry.name, link_of(&entry))?,
                 EntryKind::Whiteout => writer.add(&entry, io::empty())?,
-                _ => writer.add(&entry, EntryStream::new(reader, &entry)?)?,
+                _ => writer.add(&entry, reader.backup_stream(&entry)?)?,
             }
         }
         let Finished { has_utility_vm } = writer.finish_files()?;
@@ -100,8 +100,8 @@ impl Hcs {
                     links.push(HardLink { name: entry.name.clone(), target: link_of(&entry).to_vec() });
                 }
                 EntryKind::HardLink => writer.add_hard_link(&entry.name, link_of(&entry))?,
-                _ if of_utility_vm => utility.add(&entry, EntryStream::new(reader, &entry)?)?,
-                _ => writer.add(&entry, EntryStream::new(reader, &entry)?)?,
+                _ if of_utility_vm => utility.add(&entry, reader.backup_stream(&entry)?)?,
+                _ => writer.add(&entry, reader.backup_stream(&entry)?)?,
             }
         }
         links.splice(0..0, writer.finish()?.hard_links);
