@@ -2,8 +2,9 @@
 #![no_main]
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
+use std::sync::Arc;
 use winlayers::error::Result;
-use winlayers::layer_tar::{LayerEntry, LayerReader, NamedStream};
+use winlayers::layer_tar::{LayerEntry, LayerReader, NamedStream, RandomReader};
 use winlayers::policy::Policy;
 use winlayers::source::Source;
 
@@ -25,8 +26,8 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 type Entries = Vec<(LayerEntry, Vec<u8>)>;
 
 fn read_ahead(data: &[u8]) -> Result<Entries> {
-    let mut reader = LayerReader::new(Source::memory(data.to_vec()), Policy::permissive(), &winlayers_fuzz::limits())?;
-    let source = reader.random_source().expect("memory");
+    let source = Arc::new(data.to_vec());
+    let mut reader = RandomReader::new(source.clone(), Policy::permissive(), &winlayers_fuzz::limits())?;
     let mut entries = Vec::new();
     while let Some(found) = reader.next_found()? {
         let mut content = Vec::new();

@@ -4,9 +4,10 @@
 
 use libfuzzer_sys::fuzz_target;
 use std::io::Cursor;
+use std::sync::Arc;
 use winlayers::backup_stream::{Reader, StreamId, Writer};
 use winlayers::error::Result;
-use winlayers::layer_tar::{Dialect, EntryData, EntryStream, LayerEntry, LayerReader, LayerWriter, WriterOptions};
+use winlayers::layer_tar::{Dialect, EntryData, EntryStream, LayerEntry, LayerReader, LayerWriter, RandomReader, WriterOptions};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::{OnLoss, Policy};
 use winlayers::source::Source;
@@ -47,16 +48,17 @@ fn write(info: &BasicInfo, stream: &[u8], dialect: Dialect, on_loss: OnLoss) -> 
 }
 
 fn check(tar: Vec<u8>, info: &BasicInfo, stream: &[u8]) {
-    let open = |source| LayerReader::new(source, Policy::default(), &winlayers_fuzz::limits()).expect("memory");
-    let mut reader = open(Source::memory(tar.clone()));
-    let source = reader.random_source().expect("memory");
+    let source = Arc::new(tar.clone());
+    let mut reader =
+        RandomReader::new(source.clone(), Policy::default(), &winlayers_fuzz::limits()).expect("memory");
     let found = reader.next_found().expect("our own tar").expect("one entry");
     assert_eq!(&found.entry.basic_info, info);
     let data = EntryData::Random { source: &*source, places: &found.places };
     assert_eq!(read(EntryStream::new(&found.entry, data).expect("our own entry")), stream);
     assert!(reader.next_found().expect("our own tar").is_none());
 
-    let mut reader = open(Source::Stream(Box::new(Cursor::new(tar))));
+    let source = Source::Stream(Box::new(Cursor::new(tar)));
+    let mut reader = LayerReader::new(source, Policy::default(), &winlayers_fuzz::limits()).expect("memory");
     let entry = reader.next_entry().expect("our own tar").expect("one entry");
     assert_eq!(read(reader.backup_stream(&entry).expect("our own entry")), stream);
 }

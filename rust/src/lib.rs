@@ -25,9 +25,9 @@
 //!
 //! let mut reader = LayerReader::new(Source::memory(tar.clone()), Policy::strict(), &Limits::default())?;
 //! let mut names = Vec::new();
-//! while let Some(found) = reader.next_found()? {
-//!     assert!(found.entry.security_descriptor.is_some());
-//!     names.push(String::from_utf8_lossy(&found.entry.name).into_owned());
+//! while let Some(entry) = reader.next_entry()? {
+//!     assert!(entry.security_descriptor.is_some());
+//!     names.push(String::from_utf8_lossy(&entry.name).into_owned());
 //! }
 //! assert_eq!(names, ["Files", "Files/hello.txt", "Hives"]);
 //!

@@ -299,10 +299,11 @@ fn spool<R: BufRead>(mut stream: R) -> Result<BufReader<SpooledTempFile>> {
 mod tests {
     use super::*;
     use crate::backup_stream::{self, StreamHeader, StreamId};
-    use crate::layer_tar::{BackupStream, EntryData, LayerReader};
+    use crate::layer_tar::{BackupStream, EntryData, LayerReader, RandomReader};
     use crate::source::Source;
     use proptest::prelude::*;
     use std::io::Read;
+    use std::sync::Arc;
 
     /// A stream of the sequence: any id, attributes, name and body, blocks where they fit and where they do not.
     fn stream() -> impl Strategy<Value = (StreamHeader, Vec<u8>)> {
@@ -348,10 +349,10 @@ mod tests {
     }
 
     fn read_random(tar: Vec<u8>, chunk: usize) -> (BasicInfo, Vec<u8>) {
-        let mut reader = LayerReader::new(Source::memory(tar), Policy::default(), &Limits::default()).unwrap();
+        let tar = Arc::new(tar);
+        let mut reader = RandomReader::new(tar.clone(), Policy::default(), &Limits::default()).unwrap();
         let found = reader.next_found().unwrap().unwrap();
-        let source = reader.random_source().unwrap();
-        let mut data = EntryData::Random { source: &*source, places: &found.places };
+        let mut data = EntryData::Random { source: &*tar, places: &found.places };
         let mut stream = BackupStream::new(&found.entry).unwrap();
         let (mut out, mut buf) = (Vec::new(), vec![0; chunk]);
         loop {
@@ -436,7 +437,7 @@ mod tests {
             let losses = format!("{:?}", writer.losses().items);
             let tar = writer.finish().unwrap();
             let policy = Policy::permissive();
-            let mut reader = LayerReader::new(Source::memory(tar.clone()), policy, &Limits::default()).unwrap();
+            let mut reader = RandomReader::new(Arc::new(tar.clone()), policy, &Limits::default()).unwrap();
             let one = reader.next_found().is_ok() && reader.next_found().is_ok_and(|next| next.is_none());
             let same = one && {
                 let (read_info, read) = read_random(tar, 100);

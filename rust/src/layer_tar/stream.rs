@@ -1,8 +1,9 @@
 //! The backup stream of an entry, made while its data is read.
 
 use super::entry::{Body, LayerEntry, PlannedStream};
+use super::place::DataPlace;
 use super::plan;
-use super::reader::{DataPlace, LayerReader, Part};
+use super::reader::{LayerReader, Part};
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
 use crate::source::ReadAt;

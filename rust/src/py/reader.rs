@@ -11,8 +11,8 @@ use super::entry::Entry;
 use super::io::Given;
 use super::policy::{Limits, Policy, limits_or_default, policy_or_default};
 use crate::error::{Error, Misuse, Result};
-use crate::layer_tar::{BackupStream, DataPlace, Found, LayerEntry, LayerReader as Core};
-use crate::source::ReadAt;
+use crate::layer_tar::{BackupStream, DataPlace, Found, LayerEntry, LayerReader as ForwardReader, RandomReader};
+use crate::source::{ReadAt, Source};
 
 /// Entries that are read ahead in one go without the GIL.
 const BATCH: usize = 128;
@@ -20,16 +20,20 @@ const BATCH: usize = 128;
 /// What a reader and its entries share.
 pub(crate) struct Shared {
     /// None where entries are not iterated over.
-    state: Option<Mutex<State>>,
+    core: Option<Mutex<Core>>,
     closed: AtomicBool,
     /// The archive, where it can be read anywhere.
     random: Option<Arc<dyn ReadAt>>,
 }
 
-struct State {
-    core: Core,
-    batch: VecDeque<Result<Found>>,
-    /// Which entry a forward-only reader stands at, and whether its data was asked for.
+enum Core {
+    Random { reader: RandomReader, batch: VecDeque<Result<Found>> },
+    Forward(Forward),
+}
+
+struct Forward {
+    reader: ForwardReader,
+    /// Which entry the reader stands at, and whether its data was asked for.
     generation: u64,
     taken: bool,
 }
@@ -37,15 +41,15 @@ struct State {
 impl Shared {
     /// For one entry of an archive that is read anywhere.
     pub fn entry_of(archive: Arc<dyn ReadAt>) -> Self {
-        Shared { state: None, closed: AtomicBool::new(false), random: Some(archive) }
+        Shared { core: None, closed: AtomicBool::new(false), random: Some(archive) }
     }
 
-    fn state(&self) -> Result<MutexGuard<'_, State>> {
+    fn core(&self) -> Result<MutexGuard<'_, Core>> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::misuse(Misuse::Closed, "the reader"));
         }
-        match self.state.as_ref().map(Mutex::try_lock) {
-            Some(Ok(state)) => Ok(state),
+        match self.core.as_ref().map(Mutex::try_lock) {
+            Some(Ok(core)) => Ok(core),
             Some(Err(TryLockError::Poisoned(poisoned))) => Ok(poisoned.into_inner()),
             Some(Err(TryLockError::WouldBlock)) => Err(Error::misuse(Misuse::InUse, "the reader")),
             None => Err(Error::misuse(Misuse::EntryDetached, "")),
@@ -60,22 +64,26 @@ impl Shared {
         self.random.as_ref().ok_or_else(|| Error::misuse(Misuse::EntryDetached, ""))
     }
 
-    /// The core of a forward-only reader, while it stands at the entry `generation`.
-    pub fn forward<T>(&self, generation: u64, run: impl FnOnce(&mut Core) -> Result<T>) -> Result<T> {
-        let mut state = self.state()?;
-        if state.generation != generation {
-            return Err(Error::misuse(Misuse::EntryPassed, ""));
-        }
-        run(&mut state.core)
+    /// The forward-only reader, while it stands at the entry `generation`.
+    pub fn forward<T>(&self, generation: u64, run: impl FnOnce(&mut ForwardReader) -> Result<T>) -> Result<T> {
+        self.at(generation, |forward| run(&mut forward.reader))
     }
 
     /// As [`Shared::forward`], for the first use of the entry's data: it comes by once.
-    fn take<T>(&self, generation: u64, run: impl FnOnce(&mut Core) -> Result<T>) -> Result<T> {
-        let mut state = self.state()?;
-        if state.generation != generation || std::mem::replace(&mut state.taken, true) {
-            return Err(Error::misuse(Misuse::EntryPassed, ""));
+    fn take<T>(&self, generation: u64, run: impl FnOnce(&mut ForwardReader) -> Result<T>) -> Result<T> {
+        self.at(generation, |forward| {
+            if std::mem::replace(&mut forward.taken, true) {
+                return Err(Error::misuse(Misuse::EntryPassed, ""));
+            }
+            run(&mut forward.reader)
+        })
+    }
+
+    fn at<T>(&self, generation: u64, run: impl FnOnce(&mut Forward) -> Result<T>) -> Result<T> {
+        match &mut *self.core()? {
+            Core::Forward(forward) if forward.generation == generation => run(forward),
+            _ => Err(Error::misuse(Misuse::EntryPassed, "")),
         }
-        run(&mut state.core)
     }
 }
 
@@ -181,12 +189,20 @@ impl LayerReader {
     ) -> PyResult<Self> {
         let given = Given::from_python(source)?;
         let (policy, limits) = (policy_or_default(policy), limits_or_default(limits));
-        let core = py.detach(|| Core::new(given.open()?, policy, &limits))?;
-        let random = core.random_source();
-        let state = State { core, batch: VecDeque::new(), generation: 0, taken: false };
-        Ok(LayerReader {
-            shared: Arc::new(Shared { state: Some(Mutex::new(state)), closed: AtomicBool::new(false), random }),
-        })
+        let (core, random) = py.detach(|| {
+            Ok::<_, Error>(match given.open()? {
+                Source::Random(source) => {
+                    let reader = RandomReader::new(Arc::clone(&source), policy, &limits)?;
+                    (Core::Random { reader, batch: VecDeque::new() }, Some(source))
+                }
+                source => {
+                    let reader = ForwardReader::new(source, policy, &limits)?;
+                    (Core::Forward(Forward { reader, generation: 0, taken: false }), None)
+                }
+            })
+        })?;
+        let shared = Shared { core: Some(Mutex::new(core)), closed: AtomicBool::new(false), random };
+        Ok(LayerReader { shared: Arc::new(shared) })
     }
 
     fn __iter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
@@ -194,35 +210,25 @@ impl LayerReader {
     }
 
     fn __next__(&self, py: Python<'_>) -> PyResult<Option<Entry>> {
-        if self.shared.random.is_some() {
-            let mut state = self.shared.state()?;
-            if state.batch.is_empty() {
-                let state = &mut *state;
-                py.detach(|| {
-                    while state.batch.len() < BATCH {
-                        match state.core.next_found().transpose() {
-                            Some(found) => state.batch.push_back(found),
-                            None => break,
-                        }
-                    }
-                });
+        let shared = Arc::clone(&self.shared);
+        let mut core = self.shared.core()?;
+        let (entry, origin) = match &mut *core {
+            Core::Random { reader, batch } => {
+                if batch.is_empty() {
+                    py.detach(|| batch.extend(std::iter::from_fn(|| reader.next_found().transpose()).take(BATCH)));
+                }
+                let Some(found) = batch.pop_front() else { return Ok(None) };
+                let Found { entry, places, .. } = found?;
+                (entry, Origin::Random { shared, places: places.into() })
             }
-            let Some(found) = state.batch.pop_front() else { return Ok(None) };
-            let Found { entry, places, .. } = found?;
-            let shared = Arc::clone(&self.shared);
-            let origin = Origin::Random { shared, places: places.into() };
-            return Ok(Some(Entry { inner: Arc::new(entry), origin: Some(origin) }));
-        }
-        let (entry, generation) = py.detach(|| {
-            let mut state = self.shared.state()?;
-            state.generation += 1;
-            state.taken = false;
-            Ok::<_, Error>((state.core.next_entry()?, state.generation))
-        })?;
-        Ok(entry.map(|entry| {
-            let origin = Origin::Forward { shared: Arc::clone(&self.shared), generation };
-            Entry { inner: Arc::new(entry), origin: Some(origin) }
-        }))
+            Core::Forward(forward) => {
+                forward.generation += 1;
+                forward.taken = false;
+                let Some(entry) = py.detach(|| forward.reader.next_entry())? else { return Ok(None) };
+                (entry, Origin::Forward { shared, generation: forward.generation })
+            }
+        };
+        Ok(Some(Entry { inner: Arc::new(entry), origin: Some(origin) }))
     }
 
     /// Whether data can be read in any order.

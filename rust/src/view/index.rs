@@ -13,11 +13,11 @@ pub use build::Draft;
 use super::source::{Holds, LayerSource, Row};
 use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::{DELETES_OPEN_FILES, Staging, open_file};
-use crate::layer_tar::{EntryKind, Found, LayerEntry, LayerReader};
+use crate::layer_tar::{EntryKind, Found, LayerEntry, RandomReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
-use crate::source::{ReadAt, Source};
+use crate::source::ReadAt;
 use crate::sqlite::{Values, escaped, sql};
 use rusqlite::{Connection, OpenFlags, OptionalExtension};
 use std::fs::File;
@@ -183,15 +183,14 @@ impl Index {
         Arc::clone(&self.tar)
     }
 
-    fn decode(&self, row: &Row, next: fn(&mut LayerReader) -> Result<Option<Found>>) -> Result<Found> {
+    fn decode(&self, row: &Row, next: fn(&mut RandomReader) -> Result<Option<Found>>) -> Result<Found> {
         let Some(place) = row.place else {
             let entry = LayerEntry::new(row.name.clone(), EntryKind::Directory);
             return Ok(Found { entry, places: Vec::new(), position: 0, globals: 0 });
         };
         let globals = usize::try_from(row.globals).ok().and_then(|n| self.globals.get(..n));
         let globals = globals.ok_or_else(|| self.damaged("global records that there are not"))?;
-        let source = Source::Random(Arc::clone(&self.tar));
-        let mut reader = LayerReader::starting_in(source, place, globals, Policy::default(), &self.limits)?;
+        let mut reader = RandomReader::starting_in(self.tar(), place, globals, Policy::default(), &self.limits)?;
         let is_it = |found: &Found| {
             let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
             Holds::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
@@ -254,15 +253,15 @@ impl LayerSource for Index {
     }
 
     fn entry(&self, row: &Row) -> Result<Found> {
-        self.decode(row, LayerReader::next_found)
+        self.decode(row, RandomReader::next_found)
     }
 
     fn head(&self, row: &Row) -> Result<Found> {
-        self.decode(row, LayerReader::next_head)
+        self.decode(row, RandomReader::next_head)
     }
 
     fn entries(&self) -> Result<Box<dyn Iterator<Item = Result<Found>> + '_>> {
-        let mut reader = LayerReader::new(Source::Random(Arc::clone(&self.tar)), Policy::default(), &self.limits)?;
+        let mut reader = RandomReader::new(self.tar(), Policy::default(), &self.limits)?;
         Ok(Box::new(std::iter::from_fn(move || reader.next_found().transpose())))
     }
 

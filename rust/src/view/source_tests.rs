@@ -1,8 +1,7 @@
 //! A layer that is no tar, and whose data may be absent, in a view.
 
 use super::*;
-use crate::layer_tar::{LayerEntry, LayerReader, LayerWriter, UnnamedData};
-use crate::source::Source;
+use crate::layer_tar::{LayerEntry, LayerWriter, RandomReader, UnnamedData};
 use crate::view::View;
 use crate::view::compare::imported_changes;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -24,8 +23,7 @@ impl Memory {
             writer.add(&entry, vec![Box::new(std::io::Cursor::new(data.to_string()))]).unwrap();
         }
         let tar = writer.finish().unwrap();
-        let mut reader =
-            LayerReader::new(Source::memory(tar.clone()), Default::default(), &Default::default()).unwrap();
+        let mut reader = RandomReader::new(Arc::new(tar.clone()), Default::default(), &Default::default()).unwrap();
         let mut found = Vec::new();
         while let Some(file) = reader.next_found().unwrap() {
             found.push(file);

@@ -3,7 +3,7 @@
 use super::*;
 use crate::backup_stream::{self, StreamHeader, StreamId};
 use crate::layer::{PackOptions, pack, sidecar_path, verify};
-use crate::layer_tar::{LayerWriter, UnnamedData, WriterOptions};
+use crate::layer_tar::{LayerWriter, RandomReader, UnnamedData, WriterOptions};
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
 use crate::nt::reparse::ReparsePoint;
@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::io::{BufRead, Cursor};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 fn extract_to(tar: Vec<u8>, directory: &Path) -> Result<LayerReport> {
     extract(Source::memory(tar), directory, &Limits::default(), Progress::none())
@@ -313,7 +314,7 @@ fn assert_same_entries(tar: &[u8]) {
     let (again, report) = there_and_back(tar);
     assert_eq!((report.problems.total(), report.losses.total()), (0, 0), "{report:?}");
     let entries = |tar: Vec<u8>| {
-        let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &Limits::default()).unwrap();
+        let mut reader = RandomReader::new(Arc::new(tar), Policy::strict(), &Limits::default()).unwrap();
         std::iter::from_fn(|| reader.next_found().unwrap()).map(|found| found.entry).collect::<Vec<_>>()
     };
     assert_eq!(entries(tar.to_vec()), entries(again));
@@ -563,7 +564,7 @@ fn an_entry_comes_back_only_while_its_file_is_what_it_was() {
         ("sidecar_mismatch", "Files/lower"),
     ];
     assert_eq!(codes, expected.map(|(code, path)| (code, path.to_owned())));
-    let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &Limits::default()).unwrap();
+    let mut reader = RandomReader::new(Arc::new(tar), Policy::strict(), &Limits::default()).unwrap();
     let mut found = Vec::new();
     while let Some(entry) = reader.next_found().unwrap() {
         let entry = entry.entry;

@@ -3,11 +3,12 @@
 
 use super::*;
 use crate::layer::verify;
-use crate::layer_tar::{Found, LayerReader};
+use crate::layer_tar::{Found, RandomReader};
 use crate::policy::Policy;
 use crate::source::Source;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 /// A tree with one of everything, all of it from 2020.
@@ -43,7 +44,7 @@ fn run(root: &Path, options: &PackOptions) -> Result<(Vec<u8>, LayerReport)> {
 }
 
 fn entries(tar: Vec<u8>) -> Vec<Found> {
-    let mut reader = LayerReader::new(Source::memory(tar), Policy::strict(), &Limits::default()).unwrap();
+    let mut reader = RandomReader::new(Arc::new(tar), Policy::strict(), &Limits::default()).unwrap();
     std::iter::from_fn(|| reader.next_found().unwrap()).collect()
 }
 

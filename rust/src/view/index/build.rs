@@ -2,11 +2,11 @@
 
 use super::{APPLICATION, HIDES, OPAQUE, Summary, VERSION, integer, number_of, row, split, trimmed};
 use crate::error::{Error, Limit, Result, Rule, display_name};
-use crate::layer_tar::{EntryKind, Found, LayerReader, whiteout};
+use crate::layer_tar::{EntryKind, Found, RandomReader, whiteout};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
-use crate::source::{ReadAt, Source};
+use crate::source::ReadAt;
 use crate::sqlite::sql;
 use crate::view::source::{Holds, Row, TOP};
 use rusqlite::{Connection, Statement, params};
@@ -47,7 +47,7 @@ pub struct Draft {
 }
 
 pub(super) fn draft(tar: Arc<dyn ReadAt>, index: &Path, limits: &Limits) -> Result<Draft> {
-    let mut reader = LayerReader::new(Source::Random(tar), Policy::default(), limits)?;
+    let mut reader = RandomReader::new(tar, Policy::default(), limits)?;
     let path = index.display().to_string();
     let failed = |e| sql(&path, e);
     let connection = create(index).map_err(failed)?;

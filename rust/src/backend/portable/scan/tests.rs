@@ -1,13 +1,13 @@
 use crate::backend::portable::testing::{Layer, Sandbox, TIME};
-use crate::layer_tar::{EntryKind, Found, LayerEntry, LayerReader, LayerWriter, UnnamedData, WriterOptions};
+use crate::layer_tar::{EntryKind, Found, LayerEntry, LayerWriter, RandomReader, UnnamedData, WriterOptions};
 use crate::limits::Limits;
 use crate::nt::ea::ExtendedAttribute;
 use crate::nt::{FileAttributes, FileTime};
 use crate::policy::Policy;
-use crate::source::Source;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 fn base() -> Vec<u8> {
@@ -28,7 +28,7 @@ fn base() -> Vec<u8> {
 }
 
 fn entries(tar: &[u8]) -> Vec<Found> {
-    let mut reader = LayerReader::new(Source::memory(tar.to_vec()), Policy::strict(), &Limits::default()).unwrap();
+    let mut reader = RandomReader::new(Arc::new(tar.to_vec()), Policy::strict(), &Limits::default()).unwrap();
     std::iter::from_fn(|| reader.next_found().unwrap()).collect()
 }
 
