@@ -12,6 +12,7 @@ use crate::error::{Error, ErrorKind, Result, StoreFault};
 use crate::fs::Root;
 use crate::fs::staging::Staging;
 use crate::layer_tar::{LayerWriter, WriterOptions};
+use crate::problem::{Flaw, ProblemCode};
 use crate::source::{ReadAt, Slice};
 use crate::tar_split::Assembled;
 use crate::transport::to_layer_tar;
