@@ -8,6 +8,7 @@ mod codes;
 
 use crate::hresult::Hresult;
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use codes::{ErrorKind, Format, Limit, Misuse, Rule, StoreFault};
@@ -228,6 +229,30 @@ impl Error {
             *layer = id.into();
         }
         self
+    }
+
+    /// Whether a path leads to nothing: no such name, or a file where a directory of the path would be.
+    ///
+    /// ```
+    /// use winlayers::error::Error;
+    /// assert!(Error::io("open", None, std::io::ErrorKind::NotFound.into()).is_absent());
+    /// assert!(Error::io("open", None, std::io::ErrorKind::NotADirectory.into()).is_absent());
+    /// assert!(!Error::io("open", None, std::io::ErrorKind::PermissionDenied.into()).is_absent());
+    /// ```
+    #[must_use]
+    pub fn is_absent(&self) -> bool {
+        matches!(self.io_kind(), Some(ErrorKind::NotFound | ErrorKind::NotADirectory))
+    }
+
+    /// Whether the system does not allow a change: the file system is mounted read-only, or the permissions forbid it.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        matches!(self.io_kind(), Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
+    }
+
+    /// The kind of an I/O error; `None` for other errors.
+    pub(crate) fn io_kind(&self) -> Option<ErrorKind> {
+        if let Error::Io { source, .. } = self { Some(source.kind()) } else { None }
     }
 
     /// The stable code that programs compare; see `docs/errors.md`.

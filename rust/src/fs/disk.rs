@@ -26,14 +26,10 @@ impl Disk {
 
     /// What is at a name; `None` when nothing is, or when something on the way to it is no directory.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Metadata>> {
-        use ErrorKind::{InvalidFilename, NotADirectory, NotFound};
-        match self.root.metadata(&disk_path(name)?) {
-            Ok(metadata) => Ok(Some(metadata)),
+        match self.root.try_metadata(&disk_path(name)?) {
             Err(Error::Refused { rule: Rule::LinkEscapes, .. }) => Ok(None),
-            Err(Error::Io { source, .. }) if matches!(source.kind(), NotFound | NotADirectory | InvalidFilename) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
+            Err(error) if error.io_kind() == Some(ErrorKind::InvalidFilename) => Ok(None),
+            found => found,
         }
     }
 

@@ -166,6 +166,30 @@ impl Root {
         metadata.map(|m| Metadata::new(&m)).map_err(|e| Error::io("stat", Some(&self.path.join(path)), e))
     }
 
+    /// As [`Root::metadata`], with `None` where nothing is at the path ([`Error::is_absent`]).
+    ///
+    /// ```
+    /// use std::path::Path;
+    /// use winlayers::fs::Root;
+    ///
+    /// let folder = tempfile::tempdir().expect("a temporary folder");
+    /// let root = Root::open(folder.path())?;
+    /// root.create_file(Path::new("file"))?;
+    /// assert!(root.try_metadata(Path::new("file"))?.is_some());
+    /// assert!(root.try_metadata(Path::new("other"))?.is_none());
+    /// assert!(root.try_metadata(Path::new("file/in it"))?.is_none());
+    /// # Ok::<(), winlayers::error::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The rules of names; [`Error::Io`].
+    pub fn try_metadata(&self, path: &Path) -> Result<Option<Metadata>> {
+        match self.metadata(path) {
+            Err(error) if error.is_absent() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// The text of a link.
     ///
     /// # Errors

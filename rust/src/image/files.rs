@@ -89,15 +89,10 @@ struct Folder(Root);
 
 impl Files for Folder {
     fn find(&self, name: &str) -> Result<Option<u64>> {
-        match self.0.metadata(Path::new(name)) {
-            Ok(metadata) if metadata.kind == Kind::File => Ok(Some(metadata.size)),
-            Ok(_) => Err(Error::refused(Rule::MemberType, "no regular file").in_member(name.as_bytes())),
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                Ok(None)
-            }
-            Err(error) => Err(error.in_member(name.as_bytes())),
+        match self.0.try_metadata(Path::new(name)).map_err(|e| e.in_member(name.as_bytes()))? {
+            Some(metadata) if metadata.kind == Kind::File => Ok(Some(metadata.size)),
+            Some(_) => Err(Error::refused(Rule::MemberType, "no regular file").in_member(name.as_bytes())),
+            None => Ok(None),
         }
     }
 

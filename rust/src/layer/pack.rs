@@ -119,7 +119,7 @@ fn open_sidecar(directory: &Path, limits: &Limits) -> Result<Option<(Sidecar, Di
     let path = sidecar_path(directory)?;
     match crate::fs::open_file(&path) {
         Ok(file) => SidecarReader::new(io::BufReader::with_capacity(CHUNK, file), limits).map(Some),
-        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) if error.is_absent() => Ok(None),
         Err(error) => Err(error),
     }
 }

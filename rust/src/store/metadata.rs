@@ -98,15 +98,10 @@ impl Inner {
     }
 
     fn read(&self, path: &Path, id: &LayerId) -> Result<Option<Vec<u8>>> {
-        match self.home.metadata(path) {
-            Ok(metadata) if metadata.kind == Kind::File => {}
-            Ok(_) => return Err(damaged(id, &format!("{} is no file", path.display()))),
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
-            {
-                return Ok(None);
-            }
-            Err(e) => return Err(e),
+        match self.home.try_metadata(path)? {
+            Some(metadata) if metadata.kind == Kind::File => {}
+            Some(_) => return Err(damaged(id, &format!("{} is no file", path.display()))),
+            None => return Ok(None),
         }
         let mut text = Vec::new();
         let read = self.home.open_file(path)?.take(MOST + 1).read_to_end(&mut text);

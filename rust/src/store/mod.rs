@@ -113,14 +113,7 @@ impl LayerStore {
     fn with_backend(home: Root, driver: Driver, options: StoreOptions, backend: Arc<dyn Backend>) -> Result<Self> {
         let read_only = match Lock::try_shared(&home.path().join(WORK)) {
             Ok(_) => false,
-            Err(Error::Io { source, .. })
-                if matches!(
-                    source.kind(),
-                    std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem
-                ) =>
-            {
-                true
-            }
+            Err(e) if e.is_read_only() => true,
             Err(e) => return Err(e),
         };
         let state = State::open(&home.path().join(DATABASE), read_only, options.fsync)?;
@@ -262,8 +255,7 @@ fn prepare_home(path: &Path, fsync: bool) -> Result<Root> {
             Ok(()) => {}
             Err(Error::Refused { rule: crate::error::Rule::TargetExists, .. }) => {}
             // A home that opens for reading has them, or has nothing to read.
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::ReadOnlyFilesystem => {}
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => {}
+            Err(e) if e.is_read_only() => {}
             Err(e) => return Err(e),
         }
     }

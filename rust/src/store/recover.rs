@@ -2,7 +2,7 @@
 
 use super::state::{Record, Stage};
 use super::{HOLDERS, Inner, LayerId, LayerStore, WORK};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::fs::{Kind, Lock};
 use std::path::Path;
 
@@ -90,13 +90,11 @@ impl Inner {
                 continue;
             }
             let path = Path::new(HOLDERS).join(&owner);
-            let is_dead = match self.home.metadata(&path) {
-                Ok(metadata) if metadata.kind == Kind::File => {
+            let is_dead = match self.home.try_metadata(&path)? {
+                Some(metadata) if metadata.kind == Kind::File => {
                     Lock::try_exclusive(&self.home.path().join(&path))?.is_some()
                 }
-                Ok(_) => true,
-                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => true,
-                Err(e) => return Err(e),
+                Some(_) | None => true,
             };
             if is_dead {
                 dead.push(owner);

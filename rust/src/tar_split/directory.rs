@@ -64,7 +64,7 @@ impl NewDirectory {
 
     fn create_file(&self, path: &Path) -> Result<File> {
         match self.root.create_file(path) {
-            Err(e) if kind(&e) == Some(io::ErrorKind::NotFound) => {
+            Err(e) if e.io_kind() == Some(io::ErrorKind::NotFound) => {
                 let parents: Vec<&Path> = path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()).collect();
                 for parent in parents.into_iter().rev() {
                     match self.root.create_dir(parent) {
@@ -85,7 +85,7 @@ impl ContentSink for NewDirectory {
         match created {
             Ok(file) => self.file = Some(file),
             Err(Error::Refused { .. }) => return Ok(false),
-            Err(e) => match kind(&e) {
+            Err(e) => match e.io_kind() {
                 Some(io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput) => {
                     return Ok(false);
                 }
@@ -104,10 +104,6 @@ impl ContentSink for NewDirectory {
         self.file = None;
         Ok(())
     }
-}
-
-fn kind(error: &Error) -> Option<io::ErrorKind> {
-    if let Error::Io { source, .. } = error { Some(source.kind()) } else { None }
 }
 
 /// The path below the directory.

@@ -15,7 +15,7 @@ use crate::nt::{BasicInfo, FileAttributes};
 use crate::policy::Policy;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
-use std::io::{BufReader, ErrorKind};
+use std::io::BufReader;
 use std::path::Path;
 
 const BUFFER: usize = 256 << 10;
@@ -89,9 +89,7 @@ impl<'a> TransportReader<'a> {
     /// always. Else as [`TransportReader::next_entry`].
     pub fn new(root: &'a Root, limits: &Limits) -> Result<Self> {
         let file = root.open_file(Path::new(tombstones::FILE)).map_err(|error| match error {
-            Error::Io { source, .. } if source.kind() == ErrorKind::NotFound => {
-                Error::format(Format::Transport, tombstones::FILE, "a file", "nothing")
-            }
+            error if error.is_absent() => Error::format(Format::Transport, tombstones::FILE, "a file", "nothing"),
             other => other,
         })?;
         let tombstones = Tombstones::read(BufReader::new(file), limits)?;
@@ -201,15 +199,8 @@ impl<'a> TransportReader<'a> {
     }
 
     fn times_of_roots(&self) -> Result<BasicInfo> {
-        match self.root.metadata(Path::new(TIMES_OF_ROOTS)) {
-            Ok(metadata) => Ok(times(&metadata, false)),
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) =>
-            {
-                Ok(BasicInfo::default())
-            }
-            Err(error) => Err(error),
-        }
+        let found = self.root.try_metadata(Path::new(TIMES_OF_ROOTS))?;
+        Ok(found.map_or_else(BasicInfo::default, |metadata| times(&metadata, false)))
     }
 
     /// The names in a directory, checked, with those of metadata set apart.

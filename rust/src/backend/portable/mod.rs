@@ -60,7 +60,7 @@ impl Portable {
             match home.create_dir(Path::new(folder)) {
                 Ok(()) | Err(Error::Refused { rule: Rule::TargetExists, .. }) => {}
                 // A home that opens for reading.
-                Err(Error::Io { source, .. }) if is_read_only(&source) => {}
+                Err(e) if e.is_read_only() => {}
                 Err(e) => return Err(e),
             }
         }
@@ -75,15 +75,8 @@ impl Portable {
 
     /// What is at a path below a layer's folder; `None` for nothing.
     fn kind_of(&self, id: &LayerId, name: &str) -> Result<Option<Kind>> {
-        match self.home.metadata(&Path::new(id.as_str()).join(name)) {
-            Ok(metadata) => Ok(Some(metadata.kind)),
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) =>
-            {
-                Ok(None)
-            }
-            Err(e) => Err(e),
-        }
+        let found = self.home.try_metadata(&Path::new(id.as_str()).join(name))?;
+        Ok(found.map(|metadata| metadata.kind))
     }
 
     fn path(&self, id: &LayerId, name: &str) -> PathBuf {
@@ -152,7 +145,7 @@ impl Portable {
     /// A new folder for what nobody keeps; elsewhere where the home cannot be written.
     fn scratch(&self) -> Result<Staging> {
         match self.staging() {
-            Err(Error::Io { source, .. }) if is_read_only(&source) => Staging::new(&std::env::temp_dir()),
+            Err(e) if e.is_read_only() => Staging::new(&std::env::temp_dir()),
             made => made,
         }
     }
@@ -167,10 +160,6 @@ impl Portable {
         }
         staging.remove()
     }
-}
-
-fn is_read_only(error: &std::io::Error) -> bool {
-    matches!(error.kind(), std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied)
 }
 
 impl Backend for Portable {

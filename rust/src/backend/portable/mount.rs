@@ -21,14 +21,7 @@ impl Portable {
     }
 
     fn is_folder(&self, path: &Path) -> Result<bool> {
-        use std::io::ErrorKind::{NotADirectory, NotFound};
-        match self.home.metadata(path) {
-            Ok(metadata) => Ok(metadata.kind == Kind::Directory),
-            Err(crate::error::Error::Io { source, .. }) if matches!(source.kind(), NotFound | NotADirectory) => {
-                Ok(false)
-            }
-            Err(e) => Err(e),
-        }
+        Ok(self.home.try_metadata(path)?.is_some_and(|metadata| metadata.kind == Kind::Directory))
     }
 
     /// Lays a layer out, unless it is: a sandbox's tree is the user's from then on.

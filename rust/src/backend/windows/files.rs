@@ -34,7 +34,7 @@ impl LayerFiles {
             // The host rewrites the file; the copy is as it came.
             match self.folder.open_read(copy, Security::Left) {
                 Ok(copy) => return Ok(copy.into_file()),
-                Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => {}
+                Err(e) if e.is_absent() => {}
                 Err(e) => return Err(e),
             }
         }

@@ -146,8 +146,7 @@ fn link(own: &Folder, below: &[Folder], name: &[u8], target: &[u8]) -> Result<()
                 }
                 return own.create_hard_link(name, folder, target);
             }
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {}
+            Err(e) if e.is_absent() => {}
             Err(e) => return Err(e),
         }
     }

@@ -120,15 +120,7 @@ impl Hcs {
 
     /// What is at a path below the home; `None` for nothing.
     fn kind_of(&self, path: &Path) -> Result<Option<Kind>> {
-        match self.home.metadata(path) {
-            Ok(metadata) => Ok(Some(metadata.kind)),
-            Err(Error::Io { source, .. })
-                if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-            {
-                Ok(None)
-            }
-            Err(e) => Err(e),
-        }
+        Ok(self.home.try_metadata(path)?.map(|metadata| metadata.kind))
     }
 
     fn staging(&self) -> Result<Staging> {

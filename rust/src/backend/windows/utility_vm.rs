@@ -41,7 +41,7 @@ pub(super) fn complete(own: &Folder, parent: &Folder, hidden: &[Vec<u8>]) -> Res
                 // A folder of both has what both have; a file of the layer's own hides all that the parent has there.
                 Ok(own) if is_folder && own.is_directory() && !own.is_link() => folders.push(name),
                 Ok(_) => {}
-                Err(error) if !is_missing(&error) => return Err(error),
+                Err(error) if !error.is_absent() => return Err(error),
                 Err(_) if is_folder => {
                     times.push(copy(own, parent, &name, true)?);
                     folders.push(name);
@@ -79,9 +79,4 @@ fn copy(own: &Folder, parent: &Folder, name: &[u8], is_directory: bool) -> Resul
     copied.map_err(|e| Error::io("copy", Some(&parent.path().join(crate::error::display_name(name))), e))?;
     writer.finish()?;
     Ok((name.to_vec(), info))
-}
-
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. }
-        if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory))
 }

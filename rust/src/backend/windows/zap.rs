@@ -10,7 +10,7 @@ use crate::error::{Error, Result, Rule, StoreFault, display_name};
 use crate::nt::name::{fold_wtf8, utf16_from_wtf8};
 use crate::transport::{CHAIN, OTHER_IDS};
 use std::ffi::OsString;
-use std::io::{self, Read};
+use std::io::Read;
 use std::os::windows::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
@@ -199,11 +199,7 @@ fn is_missing(home: &Folder, name: &[u8]) -> Result<bool> {
         Ok(_) => Ok(false),
         // A link or a file where a folder would be has nothing in it either.
         Err(Error::Refused { rule: Rule::LinkEscapes, .. }) => Ok(true),
-        Err(Error::Io { source, .. })
-            if matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) =>
-        {
-            Ok(true)
-        }
+        Err(error) if error.is_absent() => Ok(true),
         Err(error) => Err(error),
     }
 }

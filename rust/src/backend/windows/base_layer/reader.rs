@@ -14,7 +14,7 @@ use crate::nt::reparse::Tag;
 use crate::policy::Policy;
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, Read};
 
 /// An entry of a base layer.
 pub struct BaseLayerEntry {
@@ -149,7 +149,7 @@ impl<'a> BaseLayerReader<'a> {
         let saved = match copy.map(|copy| self.folder.open_read(copy, Security::Left)) {
             None => None,
             Some(Ok(saved)) => Some(saved),
-            Some(Err(error)) if is_missing(&error) => None,
+            Some(Err(error)) if error.is_absent() => None,
             Some(Err(error)) => return Err(error),
         };
         let own = BackupReader::new(object, Security::Included);
@@ -175,7 +175,7 @@ impl<'a> BaseLayerReader<'a> {
     fn is_there(&self, root: &[u8]) -> Result<bool> {
         match self.folder.info(root) {
             Ok(_) => Ok(true),
-            Err(error) if is_missing(&error) => Ok(false),
+            Err(error) if error.is_absent() => Ok(false),
             Err(error) => Err(error),
         }
     }
@@ -189,10 +189,6 @@ fn kind(info: &Info) -> EntryKind {
         (None, true) => EntryKind::Directory,
         (None, false) => EntryKind::File,
     }
-}
-
-fn is_missing(error: &Error) -> bool {
-    matches!(error, Error::Io { source, .. } if source.kind() == ErrorKind::NotFound)
 }
 
 const UTILITY_VM: &[u8] = b"UtilityVM";
