@@ -66,7 +66,6 @@ SYSTEM = {
 }
 # Temporary: rooms that are still to be made, and arrows and places that are still to be mended. To be removed.
 PENDING = {
-    "layer_name",
     *("nt::sddl::claim -> nt::sddl::print", "nt::sddl::condition -> nt::sddl::print"),
     "tar_split::output -> tar_split::assemble",
     *("py::data -> py::reader", "py::entry -> py::reader"),

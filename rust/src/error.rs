@@ -8,7 +8,6 @@ mod codes;
 
 use crate::hresult::Hresult;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 pub use codes::{ErrorKind, Format, Limit, Misuse, Rule, StoreFault};
@@ -241,17 +240,17 @@ impl Error {
     /// ```
     #[must_use]
     pub fn is_absent(&self) -> bool {
-        matches!(self.io_kind(), Some(ErrorKind::NotFound | ErrorKind::NotADirectory))
+        matches!(self.io_kind(), Some(std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory))
     }
 
     /// Whether the system does not allow a change: the file system is mounted read-only, or the permissions forbid it.
     #[must_use]
     pub fn is_read_only(&self) -> bool {
-        matches!(self.io_kind(), Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied))
+        matches!(self.io_kind(), Some(std::io::ErrorKind::ReadOnlyFilesystem | std::io::ErrorKind::PermissionDenied))
     }
 
     /// The kind of an I/O error; `None` for other errors.
-    pub(crate) fn io_kind(&self) -> Option<ErrorKind> {
+    pub(crate) fn io_kind(&self) -> Option<std::io::ErrorKind> {
         if let Error::Io { source, .. } = self { Some(source.kind()) } else { None }
     }
 

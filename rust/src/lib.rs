@@ -101,6 +101,7 @@
 //! 2  sqlite.rs       What a store's databases have in common.
 //! 1  nt              The values of the NT kernel that a layer carries: times, attributes, names, links, extended
 //!                    attributes and security descriptors.
+//! 1  layer_name.rs   How a member of a layer is spelled: its roots, its components, and the names of whiteouts.
 //! 0  closed_set.rs   Closed sets: enums of which every value has a stable name, most of them a text, and some a
 //!                    severity.
 //! 0  error.rs        What can go wrong, as one closed set of values.
@@ -172,6 +173,7 @@ pub mod fs;
 pub mod hresult;
 pub mod image;
 pub mod layer;
+pub mod layer_name;
 pub mod layer_tar;
 pub mod limits;
 pub mod nt;

@@ -3,6 +3,7 @@
 use crate::compress;
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::fs::{Kind, Root, open_file};
+use crate::layer_name::{is_named_like_whiteout, root_name, top};
 use crate::limits::Limits;
 use crate::source::{ReadAt, Slice, Source};
 use crate::tar::{Reader, typeflag};
@@ -56,9 +57,8 @@ pub(super) fn is_image(path: &Path, limits: &Limits) -> Result<bool> {
     }
     let name = &reader.member().name;
     let name = name.strip_prefix(b"./").unwrap_or(name);
-    let top = name.split(|&byte| byte == b'/').next().unwrap_or_default();
-    let in_layer = |root: &&[u8]| top.eq_ignore_ascii_case(root);
-    Ok(![&b"Files"[..], b"Hives", b"UtilityVM"].iter().any(in_layer) && !top.starts_with(b".wh."))
+    let top = top(name);
+    Ok(root_name(top).is_none() && !is_named_like_whiteout(top))
 }
 
 /// The headers of a first member are in so many bytes, unless it has long records, which no member of an image has.

@@ -9,6 +9,7 @@ use crate::digest::{Sha256, Tee, digest, front_to_back, hex};
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
 use crate::fs::disk::{Disk, check_components, check_stream_name, disk_path, explain, system_time};
 use crate::fs::{AtomicDir, AtomicFile, Kind, Root, absent};
+use crate::layer_name::{parents, trimmed};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerReader, NamedStream};
 use crate::limits::Limits;
 use crate::nt::FileTime;
@@ -127,7 +128,7 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     fn entry(&mut self, mut entry: LayerEntry) -> Result<()> {
-        let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name).to_vec();
+        let path = trimmed(&entry.name).to_vec();
         check_components(&path)?;
         let mut next = self.reader.next_part()?;
         let mut blocks = RecordedBlocks::of(&entry);
@@ -295,14 +296,12 @@ impl<W: Write> Extractor<'_, W> {
 
     /// Makes the directory that a name lies in, where the layer did not tell of it.
     fn parent(&mut self, path: &[u8]) -> Result<()> {
-        let slashes = path.iter().enumerate().filter(|(_, byte)| **byte == b'/').map(|(at, _)| at);
         // Most of the time it is there.
-        let known = slashes.clone().next_back().map(|slash| self.is_directory(&path[..slash]));
+        let known = parents(path).next_back().map(|parent| self.is_directory(parent));
         if known.is_none_or(|known| known == Some(true)) {
             return Ok(());
         }
-        for slash in slashes {
-            let directory = &path[..slash];
+        for directory in parents(path) {
             match self.is_directory(directory) {
                 Some(true) => {}
                 Some(false) => {

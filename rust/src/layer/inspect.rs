@@ -4,7 +4,9 @@ use super::names::{Known, Names};
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result, Rule};
 use crate::fs::disk::check_stream_name;
-use crate::layer_tar::whiteout::{self, base_name};
+use crate::layer_name::{
+    OPAQUE_WHITEOUT, base_name, hidden_by, is_named_like_whiteout, parents, root_name, top, trimmed, with_backslashes,
+};
 use crate::layer_tar::{Body, EntryKind, LayerEntry};
 use crate::limits::Limits;
 use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
@@ -18,7 +20,6 @@ use crate::tar::Member;
 use std::collections::HashSet;
 
 /// What a layer may hold at its top.
-const ROOTS: [&[u8]; 3] = [b"FILES", b"HIVES", b"UTILITYVM"];
 /// How many unknown roots are reported once each; beyond that, every entry below an unknown root is reported.
 const UNKNOWN_ROOTS: usize = 1_000;
 
@@ -149,7 +150,7 @@ impl<'a> Inspector<'a> {
         }
         let mut base = base_name(name);
         if entry.kind == EntryKind::Whiteout {
-            base = base.strip_prefix(whiteout::PREFIX).unwrap_or(base);
+            base = hidden_by(base);
         }
         let Some(units) = utf16_from_wtf8(base) else {
             return self.note(Rule::NameNotUnicode, name, at);
@@ -166,7 +167,7 @@ impl<'a> Inspector<'a> {
 
     /// The name among the other names: duplicates, parents, targets of hard links.
     fn place(&mut self, entry: &LayerEntry, at: u64) -> Result<()> {
-        let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+        let path = trimmed(&entry.name);
         self.root(path, at);
         let name = self.names.hash(path);
         let known = self.names.get(name);
@@ -191,15 +192,15 @@ impl<'a> Inspector<'a> {
             EntryKind::File | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse | EntryKind::HardLink => {}
         }
         self.names.learn(name, what)?;
-        if let Some(slash) = path.iter().rposition(|&b| b == b'/') {
-            self.parent(&path[..slash], path, at)?;
+        if let Some(parent) = parents(path).next_back() {
+            self.parent(parent, path, at)?;
         }
         if entry.kind == EntryKind::HardLink { self.hard_link(entry, at) } else { Ok(()) }
     }
 
     fn root(&mut self, path: &[u8], at: u64) {
-        let root = path.split(|&b| b == b'/').next().unwrap_or_default();
-        let known = ROOTS.contains(&root.to_ascii_uppercase().as_slice()) || root.starts_with(whiteout::PREFIX);
+        let root = top(path);
+        let known = root_name(root).is_some() || is_named_like_whiteout(root);
         if known || self.unknown_roots.contains(root) {
             return;
         }
@@ -289,8 +290,8 @@ impl<'a> Inspector<'a> {
         };
         let Some(link) = &entry.link_name else { return };
         let same = |units: &[u16], link: &[u8]| {
-            let slashes = |bytes: &[u8]| bytes.iter().map(|&b| if b == b'/' { b'\\' } else { b }).collect::<Vec<u8>>();
-            slashes(String::from_utf16_lossy(units).as_bytes()) == slashes(String::from_utf8_lossy(link).as_bytes())
+            let (units, link) = (String::from_utf16_lossy(units), String::from_utf8_lossy(link));
+            with_backslashes(units.as_bytes()) == with_backslashes(link.as_bytes())
         };
         let wtf8 = utf16_from_wtf8(link).is_some_and(|units| same(&print, String::from_utf16_lossy(&units).as_bytes()));
         if !wtf8 && !same(&print, link) {
@@ -319,9 +320,9 @@ impl<'a> Inspector<'a> {
 
     fn whiteout(&mut self, entry: &LayerEntry, at: u64) {
         let base = base_name(&entry.name);
-        let message = if base == whiteout::OPAQUE {
+        let message = if base == OPAQUE_WHITEOUT {
             "Windows knows no opaque directories"
-        } else if base.starts_with(b".wh..wh.") {
+        } else if is_named_like_whiteout(hidden_by(base)) {
             "a whiteout of a whiteout"
         } else if !entry.name.contains(&b'/') {
             "a root cannot be deleted"

@@ -4,6 +4,7 @@
 //! layers; the key is random, so that nobody can make such a pair.
 
 use crate::error::{Limit, Result};
+use crate::layer_name::trimmed;
 use crate::limits::Limits;
 use crate::nt::name::fold_into;
 use std::collections::{HashMap, HashSet};
@@ -84,7 +85,7 @@ impl Names {
 
     /// The hash of a name; a slash at its end does not count.
     pub fn hash(&mut self, name: &[u8]) -> NameHash {
-        let name = name.strip_suffix(b"/").unwrap_or(name);
+        let name = trimmed(name);
         fold_into(name, &mut self.folded);
         let [shard, key @ ..] = self.keys.hash_one(self.folded.as_slice()).to_le_bytes();
         let spelling = self.keys.hash_one(name).to_le_bytes();
@@ -150,7 +151,7 @@ impl ExactNames {
     }
 
     fn hash(&self, name: &[u8]) -> u64 {
-        self.keys.hash_one(name.strip_suffix(b"/").unwrap_or(name))
+        self.keys.hash_one(trimmed(name))
     }
 }
 

@@ -8,9 +8,8 @@ use crate::error::{Error, Limit, Result, Rule};
 use crate::fs::disk::{Disk, changed, disk_path, unix_time};
 use crate::fs::symlink::{self, Target};
 use crate::fs::{Kind, Metadata, StableFile};
-use crate::layer_tar::{
-    Dialect, EntryKind, LayerEntry, LayerWriter, UnnamedData, WriterOptions, reparse_from_link, whiteout,
-};
+use crate::layer_name::{FILES, ROOTS, UTILITY_VM, base_name, below, is_named_like_whiteout, is_root, join, top};
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, UnnamedData, WriterOptions, reparse_from_link};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
@@ -29,8 +28,6 @@ pub const DEFAULT_SD_DIR: &str = "O:BAG:SYD:(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)(A;;
 /// What every file gets that nothing is known about.
 pub const DEFAULT_SD_FILE: &str = "O:BAG:SYD:(A;;FA;;;BA)(A;;FA;;;SY)(A;;0x1200a9;;;BU)";
 
-/// The names at the top of a layer.
-const ROOTS: [&[u8]; 3] = [b"Files", b"Hives", b"UtilityVM"];
 /// What one read takes.
 const CHUNK: usize = 256 << 10;
 
@@ -125,9 +122,9 @@ fn open_sidecar(directory: &Path, limits: &Limits) -> Result<Option<(Sidecar, Di
 }
 
 fn is_layer(top: &[Vec<u8>]) -> Result<bool> {
-    let roots = top.iter().filter(|name| ROOTS.contains(&name.as_slice())).count();
-    if roots > 0 && roots < top.len() && top.iter().any(|name| name == b"Files") {
-        let other = top.iter().find(|name| !ROOTS.contains(&name.as_slice())).expect("fewer roots than names");
+    let roots = top.iter().filter(|name| is_root(name)).count();
+    if roots > 0 && roots < top.len() && top.iter().any(|name| name == FILES) {
+        let other = top.iter().find(|name| !is_root(name)).expect("fewer roots than names");
         let detail = format!(
             "beside Files lies {}: take it away, or put all of it into another Files",
             crate::error::display_name(other)
@@ -160,10 +157,10 @@ type Level = (Vec<u8>, std::vec::IntoIter<Vec<u8>>);
 
 impl<W: Write> Packer<'_, W> {
     fn pack_roots(&mut self, top: &[Vec<u8>]) -> Result<()> {
-        for root in ROOTS {
-            if self.is_layer && top.iter().any(|name| name == root) || !self.is_layer && root == b"Files" {
+        for root in ROOTS.map(str::as_bytes) {
+            if self.is_layer && top.iter().any(|name| name == root) || !self.is_layer && root == FILES {
                 self.pack_tree(root)?;
-            } else if root != b"UtilityVM" {
+            } else if root != UTILITY_VM {
                 self.synthetic_directory(root)?;
             }
         }
@@ -178,7 +175,7 @@ impl<W: Write> Packer<'_, W> {
             let Some(name) = next else {
                 let Some((parent, children)) = levels.last_mut() else { return Ok(()) };
                 match children.next() {
-                    Some(child) => next = Some([parent.as_slice(), b"/", &child].concat()),
+                    Some(child) => next = Some(join(parent, &child)),
                     None => {
                         levels.pop();
                     }
@@ -202,7 +199,7 @@ impl<W: Write> Packer<'_, W> {
 
     /// Refuses two names that NTFS takes for one, but for those that the layer had.
     fn check_collisions(&self, directory: &[u8], children: &[Vec<u8>]) -> Result<()> {
-        let listed = |child: &[u8]| self.listed.contains(&[directory, b"/", child].concat());
+        let listed = |child: &[u8]| self.listed.contains(&join(directory, child));
         let mut seen = HashMap::with_capacity(children.len());
         for child in children {
             let mut folded = Vec::new();
@@ -222,7 +219,7 @@ impl<W: Write> Packer<'_, W> {
     pub fn pack_default(&mut self, name: &[u8], stat: &Metadata) -> Result<()> {
         self.check_name(name).map_err(|e| e.in_member(name))?;
         match stat.kind {
-            Kind::Directory if !self.is_layer && name == b"Files" => self.synthetic_directory(name),
+            Kind::Directory if !self.is_layer && name == FILES => self.synthetic_directory(name),
             Kind::Directory => self.directory(name, self.info(stat, FileAttributes::DIRECTORY)),
             Kind::File => self.file(name, stat),
             Kind::Symlink => self.symlink(name, stat),
@@ -242,8 +239,7 @@ impl<W: Write> Packer<'_, W> {
         if self.is_layer {
             return Some(member);
         }
-        let rest = member.strip_prefix(b"Files")?;
-        if rest.is_empty() { Some(rest) } else { rest.strip_prefix(b"/") }
+        if member == FILES { Some(b"") } else { below(member, FILES) }
     }
 
     pub fn problem(&mut self, code: impl Into<ProblemCode>, path: &[u8], message: impl Into<String>) {
@@ -294,7 +290,7 @@ impl<W: Write> Packer<'_, W> {
         let target = self.disk.read_link(&path)?;
         let mut attributes = FileAttributes::REPARSE_POINT;
         // An absolute target counts from the drive of the container, which is `Files`.
-        let root = if self.is_layer { name.split(|&b| b == b'/').next().unwrap_or_default() } else { b"" };
+        let root = if self.is_layer { top(name) } else { b"" };
         match symlink::resolve(&self.disk, root, &path, &target)? {
             Target::Directory => attributes |= FileAttributes::DIRECTORY,
             Target::Other => {}
@@ -321,7 +317,7 @@ impl<W: Write> Packer<'_, W> {
 
     /// Refuses a name that Windows cannot hold, and tells of one that its programs cannot use.
     fn check_name(&mut self, name: &[u8]) -> Result<()> {
-        match check_new_name(whiteout::base_name(name))? {
+        match check_new_name(base_name(name))? {
             Some(Win32Trouble::Device) => {
                 self.problem(Rule::NameReserved, name, "Win32 takes the name for a device");
             }
@@ -335,7 +331,7 @@ impl<W: Write> Packer<'_, W> {
 /// Refuses a name on a disk that no layer can hold; tells what Win32 programs would do with another.
 pub(crate) fn check_new_name(base: &[u8]) -> Result<Option<Win32Trouble>> {
     let Some(units) = utf16_from_wtf8(base) else { return Err(Error::refused(Rule::NameNotUnicode, "")) };
-    if base.starts_with(whiteout::PREFIX) {
+    if is_named_like_whiteout(base) {
         return Err(Error::refused(Rule::WhiteoutName, ""));
     }
     let trouble = win32_trouble(&units);

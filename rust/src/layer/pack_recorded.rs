@@ -6,6 +6,7 @@ use super::symlink::link_on_disk;
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Result};
 use crate::fs::{Kind, Metadata};
+use crate::layer_name::trimmed;
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry};
 use crate::nt::path::check_member_name;
 use crate::policy::{Loss, LossKind, Policy};
@@ -46,7 +47,7 @@ impl<W: Write> Packer<'_, W> {
         let entry = member.entry(ranges).map_err(|e| locate(e, &sidecar.borrow()))?;
         let name = entry.name.clone();
         check_member_name(&name, &Policy::strict(), self.limits)?;
-        let path = name.strip_suffix(b"/").unwrap_or(&name);
+        let path = trimmed(&name);
         self.listed.insert(path, self.limits)?;
         let streams: Vec<u64> = entry.streams.iter().flatten().map(|stream| stream.size).collect();
 
@@ -81,7 +82,7 @@ impl<W: Write> Packer<'_, W> {
         sha256: Option<&str>,
         stat: Option<&Metadata>,
     ) -> Result<Found> {
-        let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+        let path = trimmed(&entry.name);
         let Some(stat) = stat else {
             return Ok(if on_disk == OnDisk::Nothing { Found::Same } else { Found::Missing });
         };
@@ -132,7 +133,7 @@ impl<W: Write> Packer<'_, W> {
         sidecar: &RefCell<SidecarReader<R>>,
         streams: &[u64],
     ) -> Result<()> {
-        let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+        let path = trimmed(&entry.name);
         let mut file = match stat {
             Some(stat) if entry.data.is_some() => {
                 if stat.links > 1 {

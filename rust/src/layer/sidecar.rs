@@ -5,7 +5,8 @@
 
 use crate::error::{Error, Format, Limit, Misuse, Result};
 use crate::fs::disk::check_stream_name;
-use crate::layer_tar::{Dialect, EntryKind, LayerEntry, NamedStream, UnnamedData, whiteout};
+use crate::layer_name::is_whiteout;
+use crate::layer_tar::{Dialect, EntryKind, LayerEntry, NamedStream, UnnamedData};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::ea::ExtendedAttribute;
@@ -226,7 +227,7 @@ impl Member {
         let Some(kind) = EntryKind::from_name(&self.kind) else {
             return Err(bad("kind", "the kind of an entry", format!("\"{}\"", self.kind.escape_debug())));
         };
-        if (kind == EntryKind::Whiteout) != whiteout::is_whiteout(&self.name.0)? {
+        if (kind == EntryKind::Whiteout) != is_whiteout(&self.name.0)? {
             return Err(bad("kind", "whiteouts, and only those, to be named .wh.", self.kind.clone()));
         }
         let mut entry = LayerEntry::new(self.name.0, kind);

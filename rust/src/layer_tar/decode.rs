@@ -5,10 +5,11 @@
 
 use super::entry::{Body, EntryKind, LayerEntry, NamedStream, UnnamedData};
 use super::facts::{MODE_DIRECTORY, read_time, reparse_from_link};
+use super::keys;
 use super::keys::BASE64;
 use super::plan::{self, PlanText};
-use super::{keys, whiteout};
 use crate::error::{Error, Format, Limit, Result, Rule};
+use crate::layer_name::is_whiteout;
 use crate::limits::Limits;
 use crate::nt::attributes::FileAttributes;
 use crate::nt::ea::{self, ExtendedAttribute};
@@ -145,7 +146,7 @@ impl<'a> Records<'a> {
 }
 
 fn kind_of(member: &Member) -> Result<EntryKind> {
-    if whiteout::is_whiteout(&member.name)? {
+    if is_whiteout(&member.name)? {
         return Ok(EntryKind::Whiteout);
     }
     Ok(match member.typeflag {

@@ -3,10 +3,11 @@
 use super::entry::{EntryKind, LayerEntry};
 use super::facts::Facts;
 use super::source::{EntryStreams, Forward, Seekable, StreamSource};
-use super::{go_winio, lossless, whiteout};
+use super::{go_winio, lossless};
 use crate::backup_stream::Reader;
 use crate::closed_set::closed_set;
 use crate::error::{Error, Misuse, Result, Rule, from_io};
+use crate::layer_name::{is_named_like_whiteout, whiteout_of, with_slashes};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::path::check_member_name;
@@ -161,7 +162,7 @@ impl<W: Write> LayerWriter<W> {
     /// As [`LayerWriter::add`].
     pub fn add_hard_link(&mut self, name: &[u8], target: &[u8], info: Option<&BasicInfo>) -> Result<()> {
         self.guarded(name, |writer, name| {
-            let target = forward_slashes(target);
+            let target = with_slashes(target);
             check_member_name(&target, &writer.options.policy, &writer.options.limits)?;
             let info = info.filter(|info| **info != BasicInfo::default());
             let mut header = match info {
@@ -186,7 +187,7 @@ impl<W: Write> LayerWriter<W> {
     /// # Errors
     /// As [`LayerWriter::add`].
     pub fn add_whiteout(&mut self, target: &[u8]) -> Result<()> {
-        self.whiteout_member(&whiteout::member_name(&forward_slashes(target)))
+        self.whiteout_member(&whiteout_of(&with_slashes(target)))
     }
 
     /// Writes the end blocks, and gives the sink back.
@@ -213,7 +214,7 @@ impl<W: Write> LayerWriter<W> {
         source: &mut S,
         size: Option<u64>,
     ) -> Result<()> {
-        if whiteout::base_name(name).starts_with(whiteout::PREFIX) {
+        if is_named_like_whiteout(name) {
             return Err(Error::refused(Rule::WhiteoutName, ""));
         }
         let limits = &self.options.limits;
@@ -231,7 +232,7 @@ impl<W: Write> LayerWriter<W> {
         if self.poisoned {
             return Err(Error::misuse(Misuse::Poisoned, ""));
         }
-        let name = forward_slashes(name);
+        let name = with_slashes(name);
         self.poisoned = true;
         check_member_name(&name, &self.options.policy, &self.options.limits)?;
         if !self.options.policy.allow_colon && name.contains(&b':') {
@@ -281,11 +282,6 @@ fn check_shape(entry: &LayerEntry) -> Result<()> {
         return Err(Error::misuse(Misuse::Data, "a file without data, which one of no bytes has as well"));
     }
     Ok(())
-}
-
-/// NT and tar name the same file with different slashes; a backslash is never part of an NT name.
-fn forward_slashes(name: &[u8]) -> Vec<u8> {
-    name.iter().map(|&b| if b == b'\\' { b'/' } else { b }).collect()
 }
 
 fn spool<R: BufRead>(mut stream: R) -> Result<BufReader<SpooledTempFile>> {

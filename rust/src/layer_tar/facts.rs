@@ -5,6 +5,7 @@ use super::keys;
 use super::keys::BASE64;
 use super::source::StreamSource;
 use crate::error::{Error, Format, Result, Rule};
+use crate::layer_name::with_backslashes;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::filetime::FileTime;
 use crate::nt::reparse::{self, ReparseKind, ReparsePoint};
@@ -130,8 +131,7 @@ pub(super) fn link_target(point: &ReparsePoint) -> Result<(Vec<u8>, bool)> {
 /// # Errors
 /// [`Error::Format`] for a target that no buffer can hold.
 pub fn reparse_from_link(link: &[u8], junction: bool) -> Result<ReparsePoint> {
-    let target: Vec<u8> = link.iter().map(|&b| if b == b'/' { b'\\' } else { b }).collect();
-    reparse::encode_go_winio(&target, junction)
+    reparse::encode_go_winio(&with_backslashes(link), junction)
 }
 
 /// The spelling of a link target that was given, such as one with other slashes, where it gives the same reparse buffer.

@@ -19,7 +19,6 @@ mod random;
 mod reader;
 mod source;
 mod stream;
-pub mod whiteout;
 
 pub use encode::{Dialect, LayerWriter, WriterOptions};
 pub use entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream, UnnamedData};

@@ -1,5 +1,6 @@
 //! `LayerView`: the entries of a layer merged over its chain.
 
+use crate::layer_name::with_slashes;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -138,12 +139,7 @@ impl ViewIterator {
 
 /// A path with either slash.
 fn path_of(path: &Bound<'_, PyAny>) -> PyResult<Vec<u8>> {
-    let mut path = name_bytes(path)?;
-    for byte in &mut path {
-        if *byte == b'\\' {
-            *byte = b'/';
-        }
-    }
+    let path = with_slashes(&name_bytes(path)?);
     let start = path.iter().position(|byte| *byte != b'/').unwrap_or(path.len());
     let end = path.iter().rposition(|byte| *byte != b'/').map_or(start, |at| at + 1);
     Ok(path[start..end].to_vec())

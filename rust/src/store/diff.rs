@@ -6,6 +6,7 @@ use crate::backend::{Export, ExportedTar};
 use crate::error::{Error, Result};
 use crate::fs::disk::disk_path;
 use crate::fs::{Lock, Root};
+use crate::layer_name::trimmed;
 use crate::policy::{Capped, Loss};
 use std::fs::File;
 use std::io::{self, Read};
@@ -241,7 +242,7 @@ impl DiffGetter {
         match &self.folder {
             Some((folder, _)) => {
                 let root = Root::open(&folder.path().join("folder"))?;
-                Ok(Box::new(root.open_file(&disk_path(name.strip_suffix(b"/").unwrap_or(name))?)?))
+                Ok(Box::new(root.open_file(&disk_path(trimmed(name))?)?))
             }
             None => self.store.0.backend.open_layer_file(&self.id, name),
         }

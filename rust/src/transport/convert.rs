@@ -3,6 +3,7 @@
 use super::{Content, Report, TransportOptions, TransportReader, TransportWriter};
 use crate::error::{Limit, Result};
 use crate::fs::Root;
+use crate::layer_name::whiteout_target;
 use crate::layer_tar::{EntryKind, LayerReader, LayerWriter, WriterOptions};
 use crate::policy::Policy;
 use crate::source::Source;
@@ -69,12 +70,4 @@ pub fn from_layer_tar(source: Source, root: Root, options: TransportOptions) -> 
         }
     }
     writer.finish()
-}
-
-/// What a whiteout deletes.
-pub(crate) fn whiteout_target(member: &[u8]) -> Vec<u8> {
-    use crate::layer_tar::whiteout::{PREFIX, base_name};
-    let base = base_name(member);
-    let start = base.as_ptr() as usize - member.as_ptr() as usize;
-    [&member[..start], base.strip_prefix(PREFIX).unwrap_or(base)].concat()
 }

@@ -1,15 +1,13 @@
 //! Names in a transport folder: which there can be, and which were taken, compared as NTFS does.
 
 use crate::error::{Error, Limit, Result, Rule, display_name};
+use crate::layer_name::{below_files, components, trimmed};
 use crate::limits::Limits;
 use crate::nt::name::{fold_into, is_wtf8};
 use crate::nt::path::check_member_name;
 use crate::policy::Policy;
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-
-/// What there may be at the top, besides the tombstones.
-pub(crate) const ROOTS: [&str; 3] = ["Files", "Hives", "UtilityVM"];
 
 /// The file of the graph driver beside them that names the parents: JSON, their paths, nearest first.
 pub(crate) const CHAIN: &str = "layerchain.json";
@@ -26,12 +24,6 @@ pub(crate) fn is_of_driver(name: impl AsRef<std::ffi::OsStr>) -> bool {
 /// Whether metadata is kept in the form of the folder. It is below `Files`; elsewhere a file is just its data.
 pub(super) fn has_metadata(name: &[u8]) -> bool {
     below_files(name).is_some()
-}
-
-/// The part of a name below `Files`, in whatever case that is spelled.
-pub(super) fn below_files(name: &[u8]) -> Option<&[u8]> {
-    let (root, rest) = name.split_at_checked(b"Files/".len())?;
-    root.eq_ignore_ascii_case(b"Files/").then_some(rest)
 }
 
 /// Refuses a component that is no name on every system: the folder may be read on another one than it was written on.
@@ -59,8 +51,8 @@ pub(crate) fn check_component(component: &[u8]) -> Result<()> {
 /// The rules of names; [`Error::Limit`].
 pub(crate) fn check_name<'a>(name: &'a [u8], limits: &Limits) -> Result<&'a [u8]> {
     check_member_name(name, &Policy::strict(), limits)?;
-    let name = name.strip_suffix(b"/").unwrap_or(name);
-    name.split(|&byte| byte == b'/').try_for_each(check_component)?;
+    let name = trimmed(name);
+    components(name).try_for_each(check_component)?;
     Ok(name)
 }
 
@@ -128,7 +120,7 @@ impl Tree {
     /// What there is of a whole name, in any spelling; its directory too, where that exists.
     pub fn find(&mut self, name: &[u8]) -> (Option<Directory>, Taken<'_>) {
         let mut at = Tree::TOP;
-        let mut components = name.split(|&byte| byte == b'/').peekable();
+        let mut components = components(name).peekable();
         while let Some(component) = components.next() {
             if components.peek().is_none() {
                 return (Some(at), self.get(at, component));

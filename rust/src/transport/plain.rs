@@ -5,7 +5,7 @@ use super::{Report, file_time};
 use crate::error::{Error, Format, Limit, Result, Rule, display_name, from_io};
 use crate::fs::disk::{disk_path, name_bytes, system_time};
 use crate::fs::{Kind, Root, StableFile, Walk};
-use crate::layer_tar::whiteout::base_name;
+use crate::layer_name::base_name;
 use crate::limits::Limits;
 use crate::nt::FileTime;
 use crate::nt::name::fold_wtf8;

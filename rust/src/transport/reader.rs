@@ -1,13 +1,14 @@
 //! A transport folder to layer entries.
 
 use super::kept_times;
-use super::names::{ROOTS, check_component, has_metadata, is_of_driver};
+use super::names::{check_component, has_metadata, is_of_driver};
 use super::tombstones::{self, Tombstones};
 use super::wcidirs::{ATTRIBUTES, directory_of, is_reserved, metadata_name, read_attributes};
 use crate::error::{Error, Format, Limit, Result, Rule, display_name};
 use crate::fs::disk::{disk_path, name_bytes};
 use crate::fs::{Kind, Metadata, Root, StableFile};
-use crate::layer_tar::{EntryKind, LayerEntry, UnnamedData, whiteout};
+use crate::layer_name::{FILES, base_name, is_root, join, whiteout_of};
+use crate::layer_tar::{EntryKind, LayerEntry, UnnamedData};
 use crate::limits::Limits;
 use crate::nt::name::fold_into;
 use crate::nt::path::check_member_name;
@@ -103,7 +104,7 @@ impl<'a> TransportReader<'a> {
         };
         let top = reader.list(b"")?;
         for name in top.names.as_slice() {
-            if !ROOTS.iter().any(|root| root.as_bytes() == name) {
+            if !is_root(name) {
                 return Err(Error::refused(Rule::RootUnknown, "").in_member(name));
             }
         }
@@ -120,20 +121,20 @@ impl<'a> TransportReader<'a> {
     pub fn next_entry(&mut self) -> Result<Option<TransportEntry>> {
         loop {
             if let Some(target) = self.whiteouts.next() {
-                let name = whiteout::member_name(&target);
+                let name = whiteout_of(&target);
                 return self.entry(name, EntryKind::Whiteout, BasicInfo::default(), Content::None).map(Some);
             }
             let Some(directory) = self.open.last_mut() else { return Ok(None) };
             let Some(component) = directory.names.next() else {
                 let closed = self.open.pop();
                 // What the folder says of directories that it does not have.
-                if closed.is_some_and(|closed| closed.name == b"Files") || self.open.is_empty() {
+                if closed.is_some_and(|closed| closed.name == FILES) || self.open.is_empty() {
                     self.whiteouts = self.tombstones.take_rest().into_iter();
                 }
                 continue;
             };
             let has_metadata = directory.with_metadata.remove(&component);
-            let name = child(&directory.name, &component);
+            let name = join(&directory.name, &component);
             let found = self.visit(&name, has_metadata).map_err(|e| e.in_member(&name))?;
             if found.is_some() {
                 return Ok(found);
@@ -180,7 +181,7 @@ impl<'a> TransportReader<'a> {
         }
         // It is there for what is in it.
         if is_empty && self.whiteouts.as_slice().is_empty() {
-            let expected = format!("{} beside it", display_name(&metadata_name(whiteout::base_name(name))));
+            let expected = format!("{} beside it", display_name(&metadata_name(base_name(name))));
             return Err(wrong("empty directory", expected, "nothing"));
         }
         Ok(None)
@@ -210,7 +211,7 @@ impl<'a> TransportReader<'a> {
         let mut owners = HashSet::new();
         let mut seen = HashMap::with_capacity(names.len());
         for component in &names {
-            let told = |error: Error| error.in_member(&child(name, component));
+            let told = |error: Error| error.in_member(&join(name, component));
             check_component(component).map_err(told)?;
             let mut folded = Vec::new();
             fold_into(component, &mut folded);
@@ -233,7 +234,7 @@ impl<'a> TransportReader<'a> {
         for owner in &owners {
             if names.binary_search(owner).is_err() {
                 let error = wrong("metadata of a directory", "a directory beside it", "nothing of that name");
-                return Err(error.in_member(&child(name, &metadata_name(owner))));
+                return Err(error.in_member(&join(name, &metadata_name(owner))));
             }
         }
         Ok(Listing { name: name.to_vec(), names: names.into_iter(), with_metadata: owners })
@@ -250,10 +251,6 @@ impl<'a> TransportReader<'a> {
         self.limits.check(Limit::Entries, self.entries)?;
         Ok(TransportEntry { entry: LayerEntry { basic_info, ..LayerEntry::new(name, kind) }, content })
     }
-}
-
-fn child(directory: &[u8], component: &[u8]) -> Vec<u8> {
-    if directory.is_empty() { component.to_vec() } else { [directory, b"/", component].concat() }
 }
 
 fn times(metadata: &Metadata, has_metadata: bool) -> BasicInfo {

@@ -3,9 +3,9 @@
 //! UTF-8 with a byte order mark. The first line is `Version 1.0`; each other one is a path below `Files`, its
 //! components joined by `\`, with a `\` in front.
 
-use super::names::{below_files, check_component};
+use super::names::check_component;
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
-use crate::layer_tar::whiteout::{self, base_name};
+use crate::layer_name::{FILES, below_files, is_named_like_whiteout, parent, push, with_backslashes};
 use crate::limits::Limits;
 use crate::nt::name::fold_into;
 use crate::nt::path::check_member_name;
@@ -57,8 +57,7 @@ impl Tombstones {
                 Error::Refused { rule, .. } => wrong("tombstone", "a path below \\", &rule.to_string(), line, start),
                 other => other.at(start).in_member(FILE.as_bytes()),
             })?;
-            let parent = name.len() - base_name(&name).len() - 1;
-            fold_into(&name[..parent], &mut folded);
+            fold_into(parent(&name), &mut folded);
             tombstones.0.entry(folded.clone()).or_default().push(name);
         }
     }
@@ -95,7 +94,7 @@ pub(super) fn write_line(sink: &mut impl Write, name: &[u8]) -> Result<()> {
         return form("tombstones.txt is UTF-8");
     }
     let mut line = vec![b'\\'];
-    line.extend(path.iter().map(|&byte| if byte == b'/' { b'\\' } else { byte }));
+    line.extend(with_backslashes(path));
     line.push(b'\n');
     sink.write_all(&line).map_err(from_io)
 }
@@ -116,15 +115,14 @@ fn member_name(line: &[u8], limits: &Limits) -> Result<Vec<u8>> {
     if std::str::from_utf8(path).is_err() {
         return Err(Error::refused(Rule::NameNotUnicode, ""));
     }
-    let mut name = b"Files".to_vec();
+    let mut name = FILES.to_vec();
     for component in path.split(|&byte| byte == b'\\') {
         check_component(component)?;
-        name.push(b'/');
-        name.extend_from_slice(component);
+        push(&mut name, component);
     }
     check_member_name(&name, &Policy::strict(), limits)?;
     // Its whiteout would mean something else.
-    if base_name(&name).starts_with(whiteout::PREFIX) {
+    if is_named_like_whiteout(&name) {
         return Err(Error::refused(Rule::WhiteoutName, ""));
     }
     Ok(name)

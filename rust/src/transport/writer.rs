@@ -1,6 +1,6 @@
 //! Layer entries to a transport folder.
 
-use super::names::{Directory, ROOTS, Taken, Tree, check_name, has_metadata};
+use super::names::{Directory, Taken, Tree, check_name, has_metadata};
 use super::tombstones::{self, write_line};
 use super::wcidirs::{ATTRIBUTES, is_reserved, metadata_name};
 use super::{HardLink, HardLinks, Report, TransportOptions};
@@ -8,7 +8,7 @@ use crate::backup_stream::{Reader, StreamId};
 use crate::error::{Error, Limit, Misuse, Result, Rule, display_name, from_io};
 use crate::fs::Root;
 use crate::fs::disk::{disk_path, system_time};
-use crate::layer_tar::whiteout::{self, base_name};
+use crate::layer_name::{HIVES, base_name, below, components, is_named_like_whiteout, parent, root_name};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::{LossKind, Losses};
@@ -123,7 +123,7 @@ impl TransportWriter {
                 let detail = format!("a hard link to {}, {detail}", display_name(&target));
                 Err(Error::refused(Rule::TransportForm, detail))
             };
-            if has_metadata(name) != has_metadata(&target) || name.starts_with(b"Hives/") {
+            if has_metadata(name) != has_metadata(&target) || below(name, HIVES).is_some() {
                 return refused("from another root");
             }
             match writer.options.hard_links {
@@ -151,10 +151,10 @@ impl TransportWriter {
     /// else as [`TransportWriter::add`].
     pub fn add_whiteout(&mut self, target: &[u8]) -> Result<()> {
         self.guarded(target, |writer, name| {
-            if base_name(name).starts_with(whiteout::PREFIX) {
+            if is_named_like_whiteout(name) {
                 return Err(Error::refused(Rule::TransportForm, "a whiteout of a whiteout, or an opaque directory"));
             }
-            if let Taken::Other(_) = writer.tree.find(parent_of(name)).1 {
+            if let Taken::Other(_) = writer.tree.find(parent(name)).1 {
                 return Err(Error::refused(Rule::LinkEscapes, "its directory is none"));
             }
             write_line(&mut writer.tombstones, name)
@@ -329,7 +329,7 @@ impl TransportWriter {
         if is_reserved(&component) {
             return Err(Error::refused(Rule::TransportForm, "the name is that of a directory's metadata"));
         }
-        let parent = self.parents(parent_of(name))?;
+        let parent = self.parents(parent(name))?;
         match self.tree.get(parent, &component) {
             Taken::Nothing => Ok((parent, component)),
             Taken::Directory(other) => {
@@ -346,16 +346,16 @@ impl TransportWriter {
             return Err(Error::refused(Rule::TransportForm, "the name is that of a directory's metadata"));
         }
         if name.contains(&b'/') {
-            return Ok((self.parents(parent_of(name))?, component.to_vec()));
+            return Ok((self.parents(parent(name))?, component.to_vec()));
         }
-        Ok((Tree::TOP, root_name(component)?.to_vec()))
+        Ok((Tree::TOP, spelled_root(component)?.to_vec()))
     }
 
     /// Finds a directory, and makes what is missing of it.
     fn parents(&mut self, name: &[u8]) -> Result<Directory> {
         let mut at = Tree::TOP;
-        for component in name.split(|&byte| byte == b'/') {
-            let component = if at == Tree::TOP { root_name(component)? } else { component };
+        for component in components(name) {
+            let component = if at == Tree::TOP { spelled_root(component)? } else { component };
             at = match self.tree.get(at, component) {
                 Taken::Directory(next) => next,
                 Taken::Other(other) => {
@@ -399,9 +399,8 @@ impl TransportWriter {
 }
 
 /// The name of a root as HCS spells it.
-fn root_name(component: &[u8]) -> Result<&'static [u8]> {
-    let known = ROOTS.iter().find(|root| component.eq_ignore_ascii_case(root.as_bytes()));
-    known.map(|root| root.as_bytes()).ok_or_else(|| Error::refused(Rule::RootUnknown, display_name(component)))
+fn spelled_root(component: &[u8]) -> Result<&'static [u8]> {
+    root_name(component).ok_or_else(|| Error::refused(Rule::RootUnknown, display_name(component)))
 }
 
 fn collision(there: &[u8], component: &[u8]) -> Error {
@@ -409,10 +408,6 @@ fn collision(there: &[u8], component: &[u8]) -> Error {
         return Error::refused(Rule::DuplicateName, "");
     }
     Error::refused(Rule::CaseCollision, format!("{} is there", display_name(there)))
-}
-
-fn parent_of(name: &[u8]) -> &[u8] {
-    &name[..(name.len() - base_name(name).len()).saturating_sub(1)]
 }
 
 /// Gives a file its times, as far as the system can; tells what a reader of the folder will find.

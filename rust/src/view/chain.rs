@@ -1,8 +1,8 @@
 //! Layers seen as one: what a container would see, the nearest layer on top.
 
-use super::index::split;
 use super::source::{Data, Deferred, Holds, LayerSource, Row, TOP};
 use crate::error::{Error, Format, Result, Rule, display_name};
+use crate::layer_name::{components, push, split, trimmed};
 use crate::layer_tar::{EntryKind, Found};
 use crate::nt::name::fold_wtf8;
 use crate::source::ReadAt;
@@ -77,7 +77,7 @@ impl View {
     /// # Errors
     /// [`Error::Refused`] with [`Rule::NameNotUnicode`]; what reading the indexes gives.
     pub fn find(&self, path: &[u8]) -> Result<Option<Node>> {
-        let path = path.strip_suffix(b"/").unwrap_or(path);
+        let path = trimmed(path);
         let Some(key) = fold_wtf8(path) else {
             return Err(Error::refused(Rule::NameNotUnicode, display_name(path)));
         };
@@ -94,7 +94,7 @@ impl View {
             (folder, path, within) = (node.key.clone(), node.path.clone(), node.within.clone());
             rest = split(key).1;
         }
-        let mut parts = rest.split(|byte| *byte == b'/').peekable();
+        let mut parts = components(rest).peekable();
         while let Some(part) = parts.next() {
             let mut merge = Merge::default();
             for &(layer, number) in &within {
@@ -301,10 +301,7 @@ impl Merge {
 }
 
 fn below(mut folder: Vec<u8>, name: &[u8]) -> Vec<u8> {
-    if !folder.is_empty() {
-        folder.push(b'/');
-    }
-    folder.extend_from_slice(name);
+    push(&mut folder, name);
     folder
 }
 

@@ -2,10 +2,10 @@
 
 use super::chain::View;
 use super::change::{Change, ChangeKind, What};
-use super::index::{join, split};
 use super::source::LayerSource;
 use crate::error::{Result, from_io};
-use crate::layer_tar::{EntryKind, Found, whiteout};
+use crate::layer_name::{OPAQUE_WHITEOUT, split, trimmed, whiteout_target};
+use crate::layer_tar::{EntryKind, Found};
 use crate::nt::BasicInfo;
 use std::io::{self, Read};
 
@@ -26,18 +26,18 @@ fn imported_change(
     visit: &mut dyn FnMut(Change) -> Result<()>,
 ) -> Result<()> {
     let entry = &found.entry;
-    let path = entry.name.strip_suffix(b"/").unwrap_or(&entry.name);
+    let path = trimmed(&entry.name);
     let change = |path: &[u8], kind, what, size| Change { path: path.to_vec(), kind, what, size };
     if entry.kind == EntryKind::Whiteout {
         let (folder, name) = split(path);
-        if name == whiteout::OPAQUE {
+        if name == OPAQUE_WHITEOUT {
             let Some(folder) = below.find(folder)? else { return Ok(()) };
             for child in below.children(&folder)? {
                 visit(change(&child.path, ChangeKind::Delete, What::default(), 0))?;
             }
             return Ok(());
         }
-        return match below.find(&join(folder, &name[whiteout::PREFIX.len()..]))? {
+        return match below.find(&whiteout_target(path))? {
             Some(hidden) => visit(change(&hidden.path, ChangeKind::Delete, What::default(), 0)),
             None => Ok(()),
         };

@@ -13,6 +13,7 @@ pub use build::Draft;
 use super::source::{Holds, LayerSource, Row};
 use crate::error::{Error, Result, StoreFault, display_name};
 use crate::fs::{DELETES_OPEN_FILES, Staging, open_file};
+use crate::layer_name::base_name;
 use crate::layer_tar::{EntryKind, Found, LayerEntry, RandomReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
@@ -192,7 +193,7 @@ impl Index {
         let globals = globals.ok_or_else(|| self.damaged("global records that there are not"))?;
         let mut reader = RandomReader::starting_in(self.tar(), place, globals, Policy::default(), &self.limits)?;
         let is_it = |found: &Found| {
-            let name = fold_wtf8(split(trimmed(&found.entry.name)).1);
+            let name = fold_wtf8(base_name(&found.entry.name));
             Holds::Entry(found.entry.kind) == row.what && name.as_ref() == Some(&row.key)
         };
         match next(&mut reader)? {
@@ -338,20 +339,4 @@ fn row(row: &rusqlite::Row) -> rusqlite::Result<Row> {
 /// SQLite's integers have a sign; nothing here is as large as to need it.
 fn integer(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-fn trimmed(name: &[u8]) -> &[u8] {
-    name.strip_suffix(b"/").unwrap_or(name)
-}
-
-/// A path as its folder and its last component.
-pub(crate) fn split(path: &[u8]) -> (&[u8], &[u8]) {
-    match path.iter().rposition(|byte| *byte == b'/') {
-        Some(at) => (&path[..at], &path[at + 1..]),
-        None => (&[], path),
-    }
-}
-
-pub(crate) fn join(folder: &[u8], name: &[u8]) -> Vec<u8> {
-    if folder.is_empty() { name.to_vec() } else { [folder, b"/", name].concat() }
 }

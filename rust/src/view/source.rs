@@ -1,6 +1,7 @@
 //! One layer as a view sees it: entries by name and in order, and data that is read when it is wanted.
 
 use crate::error::{Error, Result, display_name};
+use crate::layer_name::components;
 use crate::layer_tar::{DataPlace, EntryKind, Found};
 use crate::source::ReadAt;
 use std::io::{self, ErrorKind, Read};
@@ -125,7 +126,7 @@ pub trait LayerSource: Send + Sync {
     /// As [`LayerSource::get_in`].
     fn get(&self, path: &[u8]) -> Result<Option<Row>> {
         let mut folder = TOP;
-        let mut parts = path.split(|byte| *byte == b'/').peekable();
+        let mut parts = components(path).peekable();
         while let Some(part) = parts.next() {
             match self.get_in(folder, part)? {
                 found if parts.peek().is_none() => return Ok(found),

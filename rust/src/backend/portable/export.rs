@@ -4,6 +4,7 @@ use super::{INDEX, Portable, RECORD, TAR, TREE, scan};
 use crate::backend::piped::{Piped, Sender};
 use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::error::{Error, Result, display_name};
+use crate::layer_name::trimmed;
 use crate::nt::name::fold_wtf8;
 use crate::transport;
 use crate::view::compare::imported_changes;
@@ -88,7 +89,7 @@ impl Portable {
             Some(at) => (&name[..at], Some(&name[at + 1..])),
             None => (name, None),
         };
-        let key = fold_wtf8(owner.strip_suffix(b"/").unwrap_or(owner)).ok_or_else(missing)?;
+        let key = fold_wtf8(trimmed(owner)).ok_or_else(missing)?;
         let row = index.get(&key)?.ok_or_else(missing)?;
         Ok(Box::new(index.open(&index.entry(&row)?, stream)?))
     }

@@ -3,10 +3,11 @@
 
 use super::link_text::text_on_disk;
 use super::record::{RecordWriter, SEPARATOR, Stat, name_key};
-use super::tree::{Ahead, FILES, join, place};
+use super::tree::{Ahead, place};
 use crate::error::{Error, Limit, Result, StoreFault, display_name, from_io};
 use crate::fs::disk::{Disk, changed, check_components, disk_path, explain, system_time};
 use crate::fs::{Kind, Metadata, Root, outlast};
+use crate::layer_name::{FILES, components, join};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::limits::Limits;
 use crate::nt::FileAttributes;
@@ -175,7 +176,7 @@ pub(super) fn lost(path: &[u8], detail: &str) -> Error {
 
 /// Whether a walk comes to one member before the other.
 fn comes_before(one: &[u8], other: &[u8]) -> bool {
-    let keys = |path: &[u8]| path.split(|&b| b == b'/').map(name_key).collect::<Vec<_>>();
+    let keys = |path: &[u8]| components(path).map(name_key).collect::<Vec<_>>();
     keys(one) < keys(other)
 }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::fs::MAKES_LINKS;
+use crate::layer_name::{FILES, components, push};
 use crate::layer_tar::LayerEntry;
 use crate::nt::name::wtf8_from_utf16;
 use crate::nt::reparse::{Decoded, ReparseKind, ReparsePoint};
@@ -29,7 +30,7 @@ pub(super) fn text_on_disk(view: &View, path: &[u8], entry: &LayerEntry) -> Resu
     else {
         return Ok(None);
     };
-    let mut directory: Vec<&[u8]> = path.split(|&b| b == b'/').collect();
+    let mut directory: Vec<&[u8]> = components(path).collect();
     directory.pop();
     let inside = &directory[1.min(directory.len())..];
     let Some(mut steps) = absolute(&target, inside) else { return Ok(None) };
@@ -106,10 +107,9 @@ fn absolute(target: &Target, directory: &[&[u8]]) -> Option<Vec<Vec<u8>>> {
 
 /// Spells the steps as the view does, as far as it has them.
 fn respell(view: &View, steps: &mut [Vec<u8>]) -> Result<()> {
-    let mut path = b"Files".to_vec();
+    let mut path = FILES.to_vec();
     for step in steps {
-        path.push(b'/');
-        path.extend_from_slice(step);
+        push(&mut path, step);
         let Some(node) = view.find(&path)? else { break };
         *step = node.name().to_vec();
     }

@@ -4,11 +4,9 @@ use super::record::name_key;
 use crate::error::{Error, Result, Rule, display_name};
 use crate::fs::disk::{Disk, disk_path, name_bytes};
 use crate::fs::{Kind, Metadata};
+use crate::layer_name::{FILES, below_files, join};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
-
-/// What a member name of the tree starts with.
-pub(super) const FILES: &[u8] = b"Files";
 
 /// One name in a folder.
 pub(super) struct Child {
@@ -19,12 +17,7 @@ pub(super) struct Child {
 
 /// Where a member (`Files/...`) lies in the tree.
 pub(super) fn place(member: &[u8]) -> &[u8] {
-    member.get(FILES.len() + 1..).unwrap_or_default()
-}
-
-/// The member of a name in a directory.
-pub(super) fn join(directory: &[u8], name: &[u8]) -> Vec<u8> {
-    [directory, b"/", name].concat()
+    below_files(member).unwrap_or_default()
 }
 
 /// What is handed over at once of a folder, and how many such pieces wait.

@@ -11,6 +11,7 @@ use crate::digest::{Expected, Verified};
 use crate::error::{Error, ErrorKind, Result, StoreFault};
 use crate::fs::Root;
 use crate::fs::staging::Staging;
+use crate::layer_name::trimmed;
 use crate::layer_tar::{LayerWriter, WriterOptions};
 use crate::problem::{Flaw, ProblemCode};
 use crate::source::{ReadAt, Slice};
@@ -91,7 +92,7 @@ impl Hcs {
 
     pub(super) fn open_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>> {
         let files = LayerFiles::open(&self.path(id), &self.limits)?;
-        Ok(Box::new(files.file(name.strip_suffix(b"/").unwrap_or(name))?))
+        Ok(Box::new(files.file(trimmed(name))?))
     }
 
     /// The index of an imported layer.

@@ -6,6 +6,7 @@ use super::folder::{Folder, Security};
 use super::privilege::{Privilege, Privileges};
 use crate::backup_stream::{Reader, StreamId};
 use crate::error::{Error, Result, from_io};
+use crate::layer_name::trimmed;
 use crate::limits::Limits;
 use crate::nt::name::wtf8_from_utf16;
 use crate::source::ReadAt;
@@ -86,7 +87,7 @@ impl LayerFiles {
 impl MemberFiles for LayerFiles {
     fn open(&self, name: &[u8]) -> Result<Arc<dyn ReadAt>> {
         let name = name.strip_prefix(b"./").unwrap_or(name);
-        Ok(Arc::new(self.file(name.strip_suffix(b"/").unwrap_or(name))?))
+        Ok(Arc::new(self.file(trimmed(name))?))
     }
 }
 

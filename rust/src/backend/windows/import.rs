@@ -12,13 +12,14 @@ use crate::digest::hashing::Hasher;
 use crate::digest::{Tee, digest};
 use crate::error::{Error, Result, from_io};
 use crate::fs::Root;
+use crate::layer_name::{UTILITY_VM_FILES, is_of_utility_vm, whiteout_target};
 use crate::layer_tar::{EntryKind, LayerEntry, LayerReader};
 use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::tar_split::disassemble;
-use crate::transport::convert::whiteout_target;
+use crate::transport::convert::{EntryStream, whiteout_target};
 use crate::transport::{HardLink, HardLinks, TransportOptions, TransportWriter};
 use crate::view::index::{Index, Summary};
 use std::fs::File;
@@ -109,7 +110,7 @@ impl Hcs {
         self.service.import_layer(&place, &folder, &self.paths(chain))?;
         if has_utility_vm {
             utility.finish_files()?;
-            let parent = below.iter().find(|folder| folder.info(utility_vm::ROOT).is_ok());
+            let parent = below.iter().find(|folder| folder.info(UTILITY_VM_FILES).is_ok());
             let times = parent.map_or_else(|| Ok(Vec::new()), |parent| utility_vm::complete(&own, parent, &hidden))?;
             link_all(&own, &below, &links)?;
             self.service.process_utility_image(&place)?;
@@ -156,10 +157,6 @@ fn link(own: &Folder, below: &[Folder], name: &[u8], target: &[u8]) -> Result<()
 
 fn link_of(entry: &LayerEntry) -> &[u8] {
     entry.link_name.as_deref().unwrap_or_default()
-}
-
-fn is_of_utility_vm(name: &[u8]) -> bool {
-    name == b"UtilityVM" || name.starts_with(b"UtilityVM/")
 }
 
 /// A tar that is hashed, and taken apart on a thread of its own, while it is read. Clones are the same.

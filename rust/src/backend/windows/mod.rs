@@ -30,6 +30,7 @@ use super::{Backend, BackendOptions, Capabilities, Change, Export, Imported, Lay
 use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, Staging, staging};
+use crate::layer_name::ROOTS;
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
@@ -45,7 +46,6 @@ const INDEX: &str = "layer.index";
 /// What HCS makes of a sandbox.
 const DISK: &str = "sandbox.vhdx";
 /// What HCS keeps the files of a layer in.
-const CONTENT: [&str; 3] = ["Files", "Hives", "UtilityVM"];
 const TMP: &str = ".winlayers/tmp";
 const TRASH: &str = ".winlayers/trash";
 const READY: &str = ".winlayers/ready";
@@ -158,7 +158,7 @@ impl Backend for Hcs {
         if self.has(id, DISK)? {
             return Ok(LayerKind::Sandbox);
         }
-        for name in CONTENT {
+        for name in ROOTS {
             if self.has(id, name)? {
                 return Ok(LayerKind::Folder);
             }

@@ -7,7 +7,9 @@ use super::privilege::{Privilege, Privileges};
 use super::sys::{self, DriverInfo, LayerDescriptor};
 use crate::backend::HcsApi;
 use crate::error::{Error, HcsError, Result};
+use crate::fs::disk::disk_path;
 use crate::hresult::Hresult;
+use crate::layer_name::UTILITY_VM;
 use serde::Serialize;
 use std::ffi::OsStr;
 use std::os::windows::ffi::{OsStrExt, OsStringExt};
@@ -208,7 +210,7 @@ impl Service {
 
     /// The same for the utility VM of a layer, which Hyper-V containers start from.
     pub fn process_utility_image(&self, layer: &Place) -> Result<()> {
-        let (function, path) = (sys::PROCESS_UTILITY_IMAGE.get()?, wide(layer.path().join("UtilityVM")));
+        let (function, path) = (sys::PROCESS_UTILITY_IMAGE.get()?, wide(layer.path().join(disk_path(UTILITY_VM)?)));
         // SAFETY: as in `create_layer`.
         self.call("ProcessUtilityImage", Some(layer), TRANSFER, move || unsafe { (function(pointer(&path)), ()) })
     }

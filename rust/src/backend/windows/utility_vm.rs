@@ -4,13 +4,11 @@ use super::backup::{BackupReader, BackupWriter};
 use super::base_layer::saved_copy_of;
 use super::folder::{Folder, Security};
 use crate::error::{Error, Result};
+use crate::layer_name::{UTILITY_VM, UTILITY_VM_FILES, components, join};
 use crate::nt::BasicInfo;
 use crate::nt::name::fold_wtf8;
 use std::collections::HashSet;
 use std::io;
-
-/// Where its files are.
-pub(super) const ROOT: &[u8] = b"UtilityVM/Files";
 
 /// Adds what a parent's utility VM has and the layer's own does not, unless the layer hides it: folders are made again,
 /// files are linked, and boot files, which the host writes to, are copied. Gives what [`set_times`] wants.
@@ -22,7 +20,7 @@ pub(super) const ROOT: &[u8] = b"UtilityVM/Files";
 pub(super) fn complete(own: &Folder, parent: &Folder, hidden: &[Vec<u8>]) -> Result<Vec<(Vec<u8>, BasicInfo)>> {
     let hidden: HashSet<Vec<u8>> = hidden.iter().filter_map(|name| fold_wtf8(name)).collect();
     let mut times = Vec::new();
-    let mut folders = vec![b"UtilityVM".to_vec(), ROOT.to_vec()];
+    let mut folders = vec![UTILITY_VM.to_vec(), UTILITY_VM_FILES.to_vec()];
     for folder in &folders {
         if own.info(folder).is_err() {
             times.push(copy(own, parent, folder, true)?);
@@ -31,7 +29,7 @@ pub(super) fn complete(own: &Folder, parent: &Folder, hidden: &[Vec<u8>]) -> Res
     folders.remove(0);
     while let Some(folder) = folders.pop() {
         for name in parent.list(&folder)? {
-            let name = [&folder[..], b"/", &name].concat();
+            let name = join(&folder, &name);
             if fold_wtf8(&name).is_some_and(|name| hidden.contains(&name)) {
                 continue;
             }
@@ -61,7 +59,7 @@ pub(super) fn complete(own: &Folder, parent: &Folder, hidden: &[Vec<u8>]) -> Res
 /// # Errors
 /// As [`complete`].
 pub(super) fn set_times(own: &Folder, mut times: Vec<(Vec<u8>, BasicInfo)>) -> Result<()> {
-    times.sort_by_key(|(name, _)| std::cmp::Reverse(name.iter().filter(|byte| **byte == b'/').count()));
+    times.sort_by_key(|(name, _)| std::cmp::Reverse(components(name).count()));
     times.iter().try_for_each(|(name, info)| own.set_basic_info(name, info))
 }
 

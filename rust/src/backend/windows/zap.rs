@@ -4,9 +4,10 @@
 use super::folder::{Folder, open_parent};
 use super::privilege::{Privilege, Privileges};
 use super::service::{Place, Service};
-use super::{CONTENT, DISK, INDEX, SPLIT, is_held};
+use super::{DISK, INDEX, SPLIT, is_held};
 use crate::backend::{Flavour, HcsApi};
 use crate::error::{Error, Result, Rule, StoreFault, display_name};
+use crate::layer_name::{ROOTS, join};
 use crate::nt::name::{fold_wtf8, utf16_from_wtf8};
 use crate::transport::{CHAIN, OTHER_IDS};
 use std::ffi::OsString;
@@ -110,7 +111,7 @@ impl LayerFolder {
         }
         // Taking the ground from under a mounted sandbox ends the processes in it, and HCS with them.
         for other in self.home.list(b"")? {
-            if !has(&self.home, &join(&other, DISK))? || !is_mounted(&self.home, &other)? {
+            if !has(&self.home, &join(&other, DISK.as_bytes()))? || !is_mounted(&self.home, &other)? {
                 continue;
             }
             let sandbox = display_name(&other);
@@ -143,9 +144,9 @@ fn kind_of(home: &Folder, name: &[u8], path: &Path) -> Result<Kind> {
     let there = |wanted: &[&str]| names.iter().any(|name| wanted.iter().any(|w| same(name, w.as_bytes())));
     if there(&[DISK]) {
         Ok(Kind::Sandbox)
-    } else if there(&["Files"]) {
+    } else if there(&ROOTS[..1]) {
         Ok(Kind::Layer)
-    } else if there(&CONTENT) || there(&[CHAIN]) {
+    } else if there(&ROOTS) || there(&[CHAIN]) {
         Ok(Kind::Remains)
     } else {
         Err(no_layer(path, "it has none of the folders of a layer"))
@@ -154,7 +155,7 @@ fn kind_of(home: &Folder, name: &[u8], path: &Path) -> Result<Kind> {
 
 fn is_known(name: &[u8]) -> bool {
     let name = name.to_ascii_lowercase();
-    let mut names = CONTENT.iter().chain(&OTHER_IDS).chain(&OTHERS).chain(&[CHAIN, SPLIT, INDEX]);
+    let mut names = ROOTS.iter().chain(&OTHER_IDS).chain(&OTHERS).chain(&[CHAIN, SPLIT, INDEX]);
     names.any(|known| same(&name, known.as_bytes()))
         || DISKS.iter().any(|end| name.ends_with(end.as_bytes()))
         || (name.starts_with(BOOT.0.as_bytes()) && name.ends_with(BOOT.1.as_bytes()))
@@ -165,13 +166,13 @@ fn is_mounted(home: &Folder, name: &[u8]) -> Result<bool> {
     if service().is_some_and(|service| service.is_elsewhere(&place(home, name))) {
         return Ok(true);
     }
-    let disk = join(name, DISK);
+    let disk = join(name, DISK.as_bytes());
     Ok(has(home, &disk)? && home.is_open(&disk)?)
 }
 
 /// The last names of the layers that a layer stands on; `None` where its folder does not say it.
 fn chain_of(home: &Folder, name: &[u8]) -> Option<Vec<Vec<u8>>> {
-    let file = home.open_read(&join(name, CHAIN), super::folder::Security::Left).ok()?.into_file();
+    let file = home.open_read(&join(name, CHAIN.as_bytes()), super::folder::Security::Left).ok()?.into_file();
     let mut text = Vec::new();
     file.take(CHAIN_BYTES).read_to_end(&mut text).ok()?;
     let chain: Vec<String> = serde_json::from_slice(&text).ok()?;
@@ -202,10 +203,6 @@ fn is_missing(home: &Folder, name: &[u8]) -> Result<bool> {
         Err(error) if error.is_absent() => Ok(true),
         Err(error) => Err(error),
     }
-}
-
-fn join(folder: &[u8], name: &str) -> Vec<u8> {
-    [folder, b"/", name.as_bytes()].concat()
 }
 
 /// Whether NTFS takes two names for one.

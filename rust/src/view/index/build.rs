@@ -1,8 +1,9 @@
 //! An index from the headers of a tar, in one pass.
 
-use super::{APPLICATION, HIDES, OPAQUE, Summary, VERSION, integer, number_of, row, split, trimmed};
+use super::{APPLICATION, HIDES, OPAQUE, Summary, VERSION, integer, number_of, row};
 use crate::error::{Error, Limit, Result, Rule, display_name};
-use crate::layer_tar::{EntryKind, Found, RandomReader, whiteout};
+use crate::layer_name::{OPAQUE_WHITEOUT, ROOTS, hidden_by, is_named_like_whiteout, join, root_name, split, trimmed};
+use crate::layer_tar::{EntryKind, Found, RandomReader};
 use crate::limits::Limits;
 use crate::nt::name::fold_wtf8;
 use crate::policy::Policy;
@@ -34,9 +35,6 @@ CREATE TABLE about (
     data INTEGER NOT NULL,
     globals BLOB NOT NULL
 ) STRICT;";
-
-/// The roots that a layer has, and how they are spelled.
-const ROOTS: [(&[u8], &[u8]); 3] = [(b"FILES", b"Files"), (b"HIVES", b"Hives"), (b"UTILITYVM", b"UtilityVM")];
 
 /// An index that has its rows, and does not say yet whose.
 pub struct Draft {
@@ -133,14 +131,14 @@ impl<'a> Builder<'a> {
         let path = trimmed(&found.entry.name);
         let (folder, name) = split(path);
         match (found.entry.kind, folder) {
-            (EntryKind::Whiteout, b"") if name == whiteout::OPAQUE => {
-                ROOTS.iter().try_for_each(|(_, root)| self.hide(folder, root, HIDES))
+            (EntryKind::Whiteout, b"") if name == OPAQUE_WHITEOUT => {
+                ROOTS.iter().try_for_each(|root| self.hide(folder, root.as_bytes(), HIDES))
             }
-            (EntryKind::Whiteout, _) if name == whiteout::OPAQUE => {
+            (EntryKind::Whiteout, _) if name == OPAQUE_WHITEOUT => {
                 let (folder, name) = split(folder);
                 self.hide(folder, name, OPAQUE)
             }
-            (EntryKind::Whiteout, _) => self.hide(folder, &name[whiteout::PREFIX.len()..], HIDES),
+            (EntryKind::Whiteout, _) => self.hide(folder, hidden_by(name), HIDES),
             _ => self.entry(folder, name, found),
         }
     }
@@ -149,7 +147,7 @@ impl<'a> Builder<'a> {
     fn entry(&mut self, folder: &[u8], name: &[u8], found: &Found) -> Result<()> {
         let within = self.folder(folder, Holds::Entry(EntryKind::Directory))?;
         let mut row = new_row(name, Holds::Entry(found.entry.kind))?;
-        if within == TOP && !(is_root(&row.key) && row.what.is_folder()) {
+        if within == TOP && !(root_name(&row.key).is_some() && row.what.is_folder()) {
             return Err(Error::refused(Rule::RootUnknown, ""));
         }
         (row.place, row.globals, row.size) = (Some(found.position), found.globals, found.entry.size());
@@ -174,7 +172,7 @@ impl<'a> Builder<'a> {
         if before.what.is_folder() {
             return Err(Error::refused(Rule::DuplicateName, "other members lie in it"));
         }
-        let detail = format!("\"{}\" came before", display_name(&super::join(folder, &before.name)));
+        let detail = format!("\"{}\" came before", display_name(&join(folder, &before.name)));
         let rule = if before.name == name { Rule::DuplicateName } else { Rule::CaseCollision };
         Err(Error::refused(rule, detail))
     }
@@ -186,7 +184,7 @@ impl<'a> Builder<'a> {
         }
         let within = self.folder(folder, Holds::Passage)?;
         let mut row = new_row(name, if how == OPAQUE { Holds::Passage } else { Holds::Nothing })?;
-        if within == TOP && !is_root(&row.key) {
+        if within == TOP && !root_name(&row.key).is_some() {
             return Err(Error::refused(Rule::RootUnknown, ""));
         }
         (row.hides, row.opaque) = (how == HIDES, how == OPAQUE);
@@ -232,11 +230,11 @@ impl<'a> Builder<'a> {
 
     /// The number of one folder in another, and what it is by now.
     fn level(&mut self, within: u64, name: &[u8], what: Holds) -> Result<(u64, Holds)> {
-        if name.starts_with(whiteout::PREFIX) {
+        if is_named_like_whiteout(name) {
             return Err(Error::refused(Rule::WhiteoutName, format!("\"{}\"", display_name(name))));
         }
         let mut row = new_row(name, what)?;
-        if within == TOP && !is_root(&row.key) {
+        if within == TOP && !root_name(&row.key).is_some() {
             return Err(Error::refused(Rule::RootUnknown, format!("\"{}\"", display_name(name))));
         }
         if self.insert(within, &mut row)? {
@@ -319,10 +317,6 @@ fn new_row(name: &[u8], what: Holds) -> Result<Row> {
         hides: false,
         opaque: false,
     })
-}
-
-fn is_root(key: &[u8]) -> bool {
-    ROOTS.iter().any(|(root, _)| *root == key)
 }
 
 fn fold(name: &[u8]) -> Result<Vec<u8>> {

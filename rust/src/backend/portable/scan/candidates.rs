@@ -3,11 +3,12 @@
 //! Only what differs is kept, in a database of its own that SQLite moves to a temporary file when it grows.
 
 use crate::backend::portable::record::{Cursor, Record, SEPARATOR, Stat, broken, name_key, path_of_key};
-use crate::backend::portable::tree::{Ahead, Child, FILES, join};
+use crate::backend::portable::tree::{Ahead, Child};
 use crate::error::{Error, Result, Rule};
 use crate::fs::Kind;
 use crate::fs::disk::Disk;
 use crate::layer::pack::check_new_name;
+use crate::layer_name::{FILES, join};
 use crate::sqlite::Values;
 use rusqlite::{Connection, Row};
 use std::path::Path;

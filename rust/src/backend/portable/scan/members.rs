@@ -11,6 +11,7 @@ use crate::fs::disk::{Disk, disk_path};
 use crate::fs::symlink::{Target, resolve};
 use crate::layer::pack::{FileData, all_times};
 use crate::layer::{DEFAULT_SD_DIR, DEFAULT_SD_FILE};
+use crate::layer_name::{below, parents};
 use crate::layer_tar::{Dialect, EntryKind, LayerEntry, LayerWriter, UnnamedData, WriterOptions, reparse_from_link};
 use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
@@ -91,13 +92,11 @@ impl<'a, W: Write> Members<'a, W> {
 
     /// Lists the directories above a path that are not listed yet: they did not change.
     fn enter(&mut self, path: &[u8]) -> Result<()> {
-        let is_above = |above: &[u8]| path.strip_prefix(above).is_some_and(|rest| rest.starts_with(b"/"));
-        while self.listed.last().is_some_and(|listed| !is_above(&listed.path)) {
+        while self.listed.last().is_some_and(|listed| below(path, &listed.path).is_none()) {
             self.listed.pop();
         }
         let known = self.listed.last().map_or(0, |listed| listed.path.len() + 1);
-        let slashes = path.iter().enumerate().filter(|(at, byte)| *at >= known && **byte == b'/');
-        for above in slashes.map(|(at, _)| &path[..at]) {
+        for above in parents(path).filter(|above| above.len() >= known) {
             let draft = match self.view.find(above)? {
                 Some(node) => {
                     let entry = LayerEntry { name: above.to_vec(), ..self.view.entry(&node)?.entry };

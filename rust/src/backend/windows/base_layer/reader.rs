@@ -6,6 +6,7 @@ use super::super::handle::{FileId, Info, Object};
 use super::{BaseLayerOptions, saved_copy_of};
 use crate::backup_stream::ReplacedData;
 use crate::error::{Error, Limit, Result};
+use crate::layer_name::{FILES, HIVES, UTILITY_VM, join};
 use crate::layer_tar::{EntryKind, LayerEntry, UnnamedData};
 use crate::nt::BasicInfo;
 use crate::nt::name::fold_wtf8;
@@ -63,9 +64,9 @@ impl<'a> BaseLayerReader<'a> {
     /// A reader at the start of a layer; `folder` is the layer's, in which `Files` is.
     #[must_use]
     pub fn new(folder: &'a Folder, options: BaseLayerOptions) -> Self {
-        let mut roots: Vec<&'static [u8]> = vec![b"Files", UTILITY_VM];
+        let mut roots = vec![FILES, UTILITY_VM];
         if options.hives {
-            roots.push(b"Hives");
+            roots.push(HIVES);
         }
         BaseLayerReader {
             folder,
@@ -85,14 +86,14 @@ impl<'a> BaseLayerReader<'a> {
         loop {
             let name = match self.open.last_mut() {
                 Some((folder, names)) => match names.next() {
-                    Some(component) => [folder.as_slice(), &component].join(&b'/'),
+                    Some(component) => join(folder, &component),
                     None => {
                         self.open.pop();
                         continue;
                     }
                 },
                 None => match self.roots.next() {
-                    Some(root) if root != b"Files" && !self.is_there(root)? => continue,
+                    Some(root) if root != FILES && !self.is_there(root)? => continue,
                     Some(root) => root.to_vec(),
                     None => return Ok(None),
                 },
@@ -165,7 +166,7 @@ impl<'a> BaseLayerReader<'a> {
     fn names(&self, name: &[u8]) -> Result<Vec<Vec<u8>>> {
         let mut names = self.folder.list(name)?;
         if name == UTILITY_VM {
-            names.retain(|name| name.eq_ignore_ascii_case(b"Files"));
+            names.retain(|name| name.eq_ignore_ascii_case(FILES));
         }
         self.options.limits.check(Limit::Entries, names.len() as u64)?;
         names.sort_by_cached_key(|name| (fold_wtf8(name), name.clone()));
@@ -190,5 +191,3 @@ fn kind(info: &Info) -> EntryKind {
         (None, false) => EntryKind::File,
     }
 }
-
-const UTILITY_VM: &[u8] = b"UtilityVM";

@@ -6,7 +6,7 @@ use super::super::handle::{Object, lost_attributes};
 use super::{BOOT_FILES, BaseLayerOptions};
 use crate::backup_stream::{Fate, StreamId, restore};
 use crate::error::{Error, Limit, Misuse, Result, Rule, display_name, from_io};
-use crate::layer_tar::whiteout::base_name;
+use crate::layer_name::{UTILITY_VM_FILES, base_name, components, parent, root_name};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::{Capped, Loss, LossKind, Losses};
@@ -141,7 +141,7 @@ impl<'a> BaseLayerWriter<'a> {
             self.set_reparse_point(&name, place).map_err(|e| e.in_member(&name))?;
         }
         self.poisoned = false;
-        Ok(Finished { has_utility_vm: matches!(self.tree.find(b"UtilityVM/Files").1, Taken::Directory(_)) })
+        Ok(Finished { has_utility_vm: matches!(self.tree.find(UTILITY_VM_FILES).1, Taken::Directory(_)) })
     }
 
     /// Sets the times and the attributes of folders, the deepest first, and tells what was done.
@@ -191,9 +191,9 @@ impl<'a> BaseLayerWriter<'a> {
     fn directory(&mut self, name: &[u8], entry: &LayerEntry, stream: impl Read) -> Result<()> {
         let component = base_name(name);
         let (parent, component) = if name.contains(&b'/') {
-            (self.parents(parent_of(name))?, component.to_vec())
+            (self.parents(parent(name))?, component.to_vec())
         } else {
-            (Tree::TOP, root_name(component)?.to_vec())
+            (Tree::TOP, spelled_root(component)?.to_vec())
         };
         let (directory, object) = match self.tree.get(parent, &component) {
             Taken::Other(other) => return Err(collision(other, &component)),
@@ -300,7 +300,7 @@ impl<'a> BaseLayerWriter<'a> {
         if !name.contains(&b'/') {
             return Err(Error::refused(Rule::RootUnknown, "a file at the top"));
         }
-        let parent = self.parents(parent_of(name))?;
+        let parent = self.parents(parent(name))?;
         match self.tree.get(parent, &component) {
             Taken::Nothing => Ok((parent, component)),
             Taken::Directory(other) => {
@@ -314,8 +314,8 @@ impl<'a> BaseLayerWriter<'a> {
     /// Finds a folder, and makes what is missing of it.
     fn parents(&mut self, name: &[u8]) -> Result<Directory> {
         let mut at = Tree::TOP;
-        for component in name.split(|&byte| byte == b'/') {
-            let component = if at == Tree::TOP { root_name(component)? } else { component };
+        for component in components(name) {
+            let component = if at == Tree::TOP { spelled_root(component)? } else { component };
             at = match self.tree.get(at, component) {
                 Taken::Directory(next) => next,
                 Taken::Other(other) => {
@@ -343,9 +343,8 @@ impl<'a> BaseLayerWriter<'a> {
 }
 
 /// The name of a root as Windows spells it.
-fn root_name(component: &[u8]) -> Result<&'static [u8]> {
-    let known = ROOTS.iter().find(|root| component.eq_ignore_ascii_case(root.as_bytes()));
-    known.map(|root| root.as_bytes()).ok_or_else(|| Error::refused(Rule::RootUnknown, display_name(component)))
+fn spelled_root(component: &[u8]) -> Result<&'static [u8]> {
+    root_name(component).ok_or_else(|| Error::refused(Rule::RootUnknown, display_name(component)))
 }
 
 fn collision(there: &[u8], component: &[u8]) -> Error {
@@ -353,10 +352,6 @@ fn collision(there: &[u8], component: &[u8]) -> Error {
         return Error::refused(Rule::DuplicateName, "");
     }
     Error::refused(Rule::CaseCollision, format!("{} is there", display_name(there)))
-}
-
-fn parent_of(name: &[u8]) -> &[u8] {
-    &name[..(name.len() - base_name(name).len()).saturating_sub(1)]
 }
 
 /// Reparse points up to this size are kept in memory until all files are there.

@@ -11,6 +11,7 @@ mod open;
 
 use super::handle::{FileId, Info, Object, settable};
 use crate::error::{Error, Result, Rule};
+use crate::layer_name::{components, is_or_is_below, parents, push, split};
 use crate::nt::name::wtf8_from_utf16;
 use crate::nt::{BasicInfo, FileAttributes};
 use crate::transport::names::check_component;
@@ -253,9 +254,8 @@ impl Folder {
 
     /// The open folder that a name is in.
     fn parent(&self, name: &[u8]) -> Result<Parent> {
-        let (above, component) = split(name);
-        check_component(component)?;
-        Ok(Parent(above.map_or_else(|| Ok(Arc::clone(&self.root)), |above| self.folder(above))?))
+        check_component(split(name).1)?;
+        Ok(Parent(parents(name).next_back().map_or_else(|| Ok(Arc::clone(&self.root)), |above| self.folder(above))?))
     }
 
     fn folder(&self, name: &[u8]) -> Result<Arc<Object>> {
@@ -266,12 +266,9 @@ impl Folder {
         }
         let (mut at, mut folder) = open.last().cloned().unwrap_or_else(|| (Vec::new(), Arc::clone(&self.root)));
         let below = name[at.len()..].strip_prefix(b"/").unwrap_or(&name[at.len()..]);
-        for component in below.split(|&byte| byte == b'/').filter(|_| !below.is_empty()) {
+        for component in components(below).filter(|_| !below.is_empty()) {
             check_component(component)?;
-            if !at.is_empty() {
-                at.push(b'/');
-            }
-            at.extend_from_slice(component);
+            push(&mut at, component);
             let next = At { parent: &folder, component: component.to_vec(), path: self.full_path(&at) };
             folder = Arc::new(next.open_folder()?);
             if open.len() == MOST_OPEN {
@@ -317,18 +314,6 @@ impl Parent {
     fn at(&self, folder: &Folder, name: &[u8]) -> Result<At<'_>> {
         Ok(At { parent: &self.0, component: split(name).1.to_vec(), path: folder.full_path(name) })
     }
-}
-
-/// The folder of a name, unless it is in the topmost one, and its last component.
-fn split(name: &[u8]) -> (Option<&[u8]>, &[u8]) {
-    match name.iter().rposition(|&byte| byte == b'/') {
-        Some(at) => (Some(&name[..at]), &name[at + 1..]),
-        None => (None, name),
-    }
-}
-
-fn is_or_is_below(name: &[u8], folder: &[u8]) -> bool {
-    name.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
 }
 
 fn write_access(security: Security) -> FILE_ACCESS_RIGHTS {
