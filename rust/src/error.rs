@@ -71,10 +71,10 @@ pub enum Error {
         /// Why it cannot be had, and what would help.
         reason: Box<str>,
     },
-    /// The Host Compute Service (HCS) of Windows said no.
+    /// A call of the Host Compute Service (HCS) of Windows failed.
     #[error("{0}")]
     Hcs(Box<HcsError>),
-    /// The operating system said no.
+    /// A call of the operating system failed.
     #[error("{operation}{}: {source}", path_suffix(.path))]
     Io {
         /// What was attempted, as a verb: `open`, `read`, ...
@@ -190,7 +190,7 @@ impl Error {
         Error::Io { operation, path: path.map(Path::to_path_buf), source }
     }
 
-    /// Says at which byte of the input it happened, unless that is known already.
+    /// Adds the byte of the input at which it happened, unless that is known already.
     #[must_use]
     pub fn at(mut self, offset: u64) -> Self {
         if let Error::Format(error) = &mut self {
@@ -199,7 +199,7 @@ impl Error {
         self
     }
 
-    /// Says in which member it happened, unless that is known already.
+    /// Adds the member in which it happened, unless that is known already.
     #[must_use]
     pub fn in_member(mut self, name: &[u8]) -> Self {
         match &mut self {
@@ -219,7 +219,7 @@ impl Error {
         self
     }
 
-    /// Says in which layer of the store it happened, unless that is known already.
+    /// Adds the layer of the store in which it happened, unless that is known already.
     #[must_use]
     pub fn in_layer(mut self, id: &str) -> Self {
         if let Error::Store { layer, .. } = &mut self
@@ -282,7 +282,7 @@ impl Error {
     }
 }
 
-/// An error of this crate that travelled through `io::Read` comes out as itself.
+/// Takes an error of this crate out of the [`io::Error`] that carried it through `io::Read` or `io::Write`.
 pub(crate) fn from_io(error: std::io::Error) -> Error {
     if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
         let inner = error.into_inner().expect("checked above").downcast::<Error>();
@@ -291,7 +291,7 @@ pub(crate) fn from_io(error: std::io::Error) -> Error {
     Error::io("read", None, error)
 }
 
-/// Raw member bytes as a person may read them: escaped, never raw control characters.
+/// The raw bytes of a member name as text for people, with control characters escaped.
 #[must_use]
 pub fn display_name(name: &[u8]) -> String {
     let mut out = String::with_capacity(name.len());

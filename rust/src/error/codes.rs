@@ -79,9 +79,9 @@ closed_set! {
         NameNul = "name_nul", "the name holds a NUL" => Error;
         /// An empty name, or an empty component.
         NameEmpty = "name_empty", "the name is empty" => Warning;
-        /// A colon that is not that of a stream of the member before.
+        /// A colon that names no stream of the member before.
         NameColon = "name_colon", "a colon that names no stream of the member before it" => Error;
-        /// A name that is not WTF-8 where it would meet a disk.
+        /// A name for a disk that is not WTF-8.
         NameNotUnicode = "name_not_unicode", "the name is not WTF-8" => Warning;
         /// A name that the target file system would mangle.
         NameReserved = "name_reserved", "the file system cannot hold this name" => Warning;
@@ -119,25 +119,25 @@ closed_set! {
     pub enum StoreFault {
         /// There is no layer of this id.
         LayerNotFound = "layer_not_found", "there is no such layer";
-        /// There is one already.
+        /// There already is a layer of this id.
         LayerExists = "layer_exists", "the layer exists";
         /// It is mounted, or a stream of it is open.
         LayerInUse = "layer_in_use", "the layer is in use";
-        /// Other layers stand on it.
+        /// Other layers have it as their parent.
         HasChildren = "has_children", "other layers stand on this one";
         /// The parent that was given is not the one that is recorded.
         WrongParent = "wrong_parent", "the parent is another one";
-        /// A sandbox stands on a parent.
+        /// A sandbox needs a parent.
         NoParent = "no_parent", "a sandbox needs a parent";
-        /// The kind of layer cannot do it: an import into a sandbox, a size for a layer that is none.
+        /// This kind of layer cannot do it: an import into a sandbox, a size for something else.
         WrongKind = "wrong_kind", "this kind of layer cannot do that";
-        /// The id is no single path component that NTFS can hold, or a reserved one.
+        /// The id is reserved, or is not a single path component that NTFS can hold.
         BadId = "bad_layer_id", "invalid layer id";
-        /// A layer does not hold what it should.
+        /// A layer does not contain what it should.
         Damaged = "layer_damaged", "the layer is damaged";
-        /// The chain of parents leads in a circle, or to a layer that is missing.
+        /// The chain of parents is circular or leads to a missing layer.
         BadChain = "bad_chain", "the chain of parents is broken";
-        /// The store was written by a version that this one does not know.
+        /// The store was written by an unknown version of this crate.
         HomeVersion = "home_version", "the store has another version";
         /// The store cannot be where it is: no folder, a network file system, no write access.
         HomeUnsupported = "home_unsupported", "a store cannot be kept here";
