@@ -1,4 +1,4 @@
-//! What Windows functions return: an HRESULT, which may hold a Win32 code.
+//! What functions of Windows return: an HRESULT, which may contain a Win32 code.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ use std::fmt;
 pub struct Hresult(pub u32);
 
 impl Hresult {
-    /// The wait for a function ended before the function did.
+    /// The function did not return in time.
     pub const TIMEOUT: Hresult = Hresult::from_win32(1460);
 
     /// The failure that stands for a Win32 code.
@@ -24,25 +24,25 @@ impl Hresult {
         Hresult(0x8007_0000 | code as u32)
     }
 
-    /// Whether it tells of a failure.
+    /// Whether it is a failure.
     #[must_use]
     pub const fn is_failure(self) -> bool {
         self.0 & 0x8000_0000 != 0
     }
 
-    /// The Win32 code in it, where it has one.
+    /// The Win32 code that it contains, if any.
     #[must_use]
     pub const fn win32(self) -> Option<u16> {
         if self.0 & 0x1FFF_0000 == 0x0007_0000 { Some((self.0 & 0xFFFF) as u16) } else { None }
     }
 
-    /// The name that Windows has for it, where it is one that layers meet.
+    /// The name that Windows has for it, for those that occur with layers.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         self.row().map(|row| row.1)
     }
 
-    /// What is known to cause it, and what helps.
+    /// Its known cause and what to do about it.
     #[must_use]
     pub fn hint(self) -> Option<&'static str> {
         self.row().map(|row| row.2).filter(|hint| !hint.is_empty())
@@ -61,7 +61,7 @@ impl fmt::Display for Hresult {
     }
 }
 
-/// A Win32 code, or an HRESULT that holds none; its name; the hint.
+/// A Win32 code, or an HRESULT that contains none; its name; the hint.
 const KNOWN: &[(u32, &str, &str)] = &[
     (
         1,

@@ -98,21 +98,22 @@
 //!                    any order.
 //! 2  compress        Gzip and zstd, in and out: recognised by their first bytes, worked on by threads beside the
 //!                    caller's.
-//! 2  sqlite.rs       What a store's databases have in common.
+//! 2  sqlite.rs       What the SQLite databases of a store have in common.
 //! 1  nt              The values of the NT kernel that a layer carries: times, attributes, names, links, extended
 //!                    attributes and security descriptors.
 //! 1  layer_name.rs   How a member of a layer is spelled: its roots, its components, and the names of whiteouts.
 //! 0  closed_set.rs   Closed sets: enums of which every value has a stable name, most of them a text, and some a
 //!                    severity.
 //! 0  error.rs        What can go wrong, as one closed set of values.
-//! 0  hresult.rs      What Windows functions return: an HRESULT, which may hold a Win32 code.
+//! 0  hresult.rs      What functions of Windows return: an HRESULT, which may contain a Win32 code.
 //! 0  limits.rs       Every bound on input, with the attack it stops.
 //! 0  policy.rs       What is refused, what may be dropped, and how a loss is reported.
 //! 0  problem.rs      What is wrong with a layer or a store, as a closed set of codes, each with a severity.
-//! 0  progress.rs     How far a long piece of work is, and a way to stop it.
-//! 0  digest          The two checksums of layers: SHA-256 for diff IDs and contents, CRC-64 for tar-split.
-//! 0  source.rs       Where bytes come from: a stream, or something that can be read anywhere; and which of them are
-//!                    holes.
+//! 0  progress.rs     How far a long operation has come, and a way to stop it.
+//! 0  digest          SHA-256 for diff IDs and contents and CRC-64 for tar-split, with readers and writers that
+//!                    compute or verify them.
+//! 0  source.rs       Where bytes come from: a stream, or something that can be read at any offset; and which ranges
+//!                    of a file hold data.
 //! within a floor: error -> hresult, closed_set; policy -> closed_set, error; problem -> closed_set, error; limits ->
 //!                    error; progress -> error; digest -> error, limits, progress, source; tar_split -> fs
 //! ```

@@ -20,7 +20,8 @@ pub struct Limits {
     pub extended_attributes: u64,
     /// Bytes of one reparse buffer, **16 KiB** (MAXIMUM_REPARSE_DATA_BUFFER_SIZE) plus its header of at most 24.
     pub reparse_point: u64,
-    /// Bytes of one security descriptor, **64 KiB** for each of its two ACLs' size field. Stops descriptors that fill memory.
+    /// Bytes of one security descriptor, **64 KiB**, which is what the size field of an ACL can hold. Stops descriptors
+    /// that fill memory.
     pub security_descriptor: u64,
     /// Named streams of one entry, **4,096**. Stops one file from holding a directory's worth of streams in memory.
     pub streams: u64,
@@ -32,8 +33,8 @@ pub struct Limits {
     pub total_bytes: u64,
     /// Sparse ranges of one member, **1 million**. Stops sparse maps that fill memory.
     pub sparse_ranges: u64,
-    /// Bytes of one line of tar-split metadata or of a sidecar, or of one JSON document of an image, **4 MiB**. Stops those
-    /// that fill memory.
+    /// Bytes of one line of tar-split metadata or of a sidecar, or of one JSON document of an image, **4 MiB**. Stops
+    /// lines and documents that fill memory.
     pub line: u64,
 }
 
@@ -57,7 +58,7 @@ impl Default for Limits {
 }
 
 impl Limits {
-    /// What a bound allows.
+    /// The largest value that a bound allows.
     #[must_use]
     pub fn of(&self, limit: Limit) -> u64 {
         match limit {

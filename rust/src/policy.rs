@@ -10,7 +10,7 @@ pub struct Policy {
     pub allow_escaping_names: bool,
     /// Accept a backslash in a member name when reading. **false**.
     pub allow_backslash: bool,
-    /// Accept a colon that names no stream of the member before. **false**.
+    /// Accept a colon even where it names no stream of the member before. **false**.
     pub allow_colon: bool,
     /// Accept an empty name or an empty component. **false**.
     pub allow_empty_names: bool,
@@ -25,7 +25,7 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The default: refuse what no layer of Windows holds.
+    /// The default: refuses what no layer of Windows holds.
     #[must_use]
     pub fn strict() -> Self {
         Policy {
@@ -37,7 +37,7 @@ impl Policy {
         }
     }
 
-    /// Refuse nothing: for looking at archives that other tools wrote, never for extracting them.
+    /// Refuses nothing. For looking at archives of other tools, never for extracting them.
     #[must_use]
     pub fn permissive() -> Self {
         Policy {
@@ -59,7 +59,7 @@ closed_set! {
         Report = "report";
         /// Refuse the entry.
         Error = "error";
-        /// Neither.
+        /// Drop it without a word.
         Ignore = "ignore";
     }
 }
@@ -123,7 +123,7 @@ closed_set! {
 pub struct Loss {
     /// The member, raw bytes.
     pub path: Vec<u8>,
-    /// The stream it happened in, where it is not the member itself.
+    /// The stream that lost something; `None` for the member itself.
     pub stream: Option<Vec<u8>>,
     /// What kind of thing was lost; `docs/formats/losses.md` lists the kinds.
     pub kind: LossKind,

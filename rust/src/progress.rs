@@ -1,10 +1,10 @@
-//! How far a long piece of work is, and a way to stop it.
+//! How far a long operation has come, and a way to stop it.
 
 use crate::error::Result;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Called at least once for each MiB of work with what is done and, where that is known, with how much it is in all.
-/// Its error stops the work, and comes out of it.
+/// A function that is called at least once for each MiB of work, with how much is done and, if known, the total. Its
+/// error stops the work and is returned by it.
 #[derive(Clone)]
 pub struct Progress(Arc<Mutex<Inner>>);
 
@@ -15,7 +15,7 @@ struct Inner {
     total: Option<u64>,
     done: u64,
     next: u64,
-    /// Work that does not move `done`.
+    /// Work that does not count as done.
     aside: u64,
 }
 
@@ -28,7 +28,7 @@ impl Progress {
         Progress(Arc::new(Mutex::new(Inner { call: Box::new(call), total: None, done: 0, next: 0, aside: 0 })))
     }
 
-    /// Reports to nobody.
+    /// Reports to no one.
     #[must_use]
     pub fn none() -> Self {
         Self::new(|_, _| Ok(()))
@@ -38,7 +38,7 @@ impl Progress {
         self.inner().total = total;
     }
 
-    /// `done` bytes are done.
+    /// Reports that `done` bytes are done.
     pub(crate) fn at(&self, done: u64) -> Result<()> {
         let mut inner = self.inner();
         inner.done = done;
@@ -49,7 +49,7 @@ impl Progress {
         inner.report()
     }
 
-    /// So many bytes of work were done that do not count, such as those of a hole.
+    /// Adds bytes of work that do not count as done, such as those of a hole.
     pub(crate) fn aside(&self, n: u64) -> Result<()> {
         let mut inner = self.inner();
         inner.aside += n;
@@ -60,7 +60,7 @@ impl Progress {
         inner.report()
     }
 
-    /// For a part of the work, which begins behind `start` bytes of `total`.
+    /// The progress of a part of the work, which begins behind `start` bytes of `total`.
     pub(crate) fn part(&self, start: u64, total: u64) -> Self {
         let whole = self.clone();
         Self::new(move |done, _| {
@@ -69,7 +69,7 @@ impl Progress {
         })
     }
 
-    /// The work is done.
+    /// Reports that the work is done.
     pub(crate) fn finish(&self, done: u64) -> Result<()> {
         let mut inner = self.inner();
         inner.done = done;

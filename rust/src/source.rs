@@ -1,4 +1,4 @@
-//! Where bytes come from: a stream, or something that can be read anywhere; and which of them are holes.
+//! Where bytes come from: a stream, or something that can be read at any offset; and which ranges of a file hold data.
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -17,8 +17,8 @@ pub trait ReadAt: Send + Sync {
     /// What the system answers.
     fn size(&self) -> io::Result<u64>;
 
-    /// The length as far as it is known now: `offset` or more, or the whole. What is still being written is waited for
-    /// up to there, and not to its end.
+    /// A lower bound of the length: at least `offset`, or the whole length if that is less. If a file is still being
+    /// written, this waits until `offset` is reached, not until the end.
     ///
     /// # Errors
     /// What the system answers.
@@ -45,7 +45,7 @@ impl ReadAt for Vec<u8> {
 pub enum Source {
     /// Read once, from front to end.
     Stream(Box<dyn Read + Send>),
-    /// Read anywhere, so that data can be skipped and entries opened in any order.
+    /// Read at any offset, so that data can be skipped and entries opened in any order.
     Random(Arc<dyn ReadAt>),
 }
 
@@ -56,7 +56,7 @@ impl Source {
         Source::Random(Arc::new(bytes))
     }
 
-    /// Whether data can be read anywhere.
+    /// Whether data can be read at any offset.
     #[must_use]
     pub fn is_random(&self) -> bool {
         matches!(self, Source::Random(_))

@@ -1,14 +1,14 @@
-//! What a store's databases have in common.
+//! What the SQLite databases of a store have in common.
 
 use crate::error::{Error, StoreFault};
 use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};
 use std::path::{Path, is_separator};
 
-/// Values of a row, of a database that may be damaged.
+/// The values of a row, in a database that may be damaged.
 pub(crate) trait Values {
-    /// The value of a column, counted from 0. `Row::get` would panic where it is of another type and the column has a
-    /// name that is no text.
+    /// The value of a column, counted from 0. `Row::get` would panic if it is of another type and the column has a name
+    /// that is not text.
     fn value<T: FromSql>(&self, index: usize) -> rusqlite::Result<T>;
 }
 
@@ -23,7 +23,7 @@ fn wrong(index: usize, value: ValueRef<'_>, error: FromSqlError) -> rusqlite::Er
     rusqlite::Error::FromSqlConversionFailure(index, value.data_type(), Box::new(error))
 }
 
-/// A path as SQLite's URIs have it.
+/// A path, escaped for a URI of SQLite.
 pub(crate) fn escaped(path: &Path) -> String {
     let mut out = String::new();
     for &byte in path.as_os_str().as_encoded_bytes() {
@@ -37,7 +37,7 @@ pub(crate) fn escaped(path: &Path) -> String {
     out
 }
 
-/// What SQLite answers, as what the system answered or as damage.
+/// An error of SQLite as an I/O error or as damage of the store.
 pub(crate) fn sql(path: &str, error: rusqlite::Error) -> Error {
     use rusqlite::ErrorCode as Code;
     let kind = match error.sqlite_error_code() {

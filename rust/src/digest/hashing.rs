@@ -1,4 +1,4 @@
-//! SHA-256 on a thread of its own: while it works on one buffer, the next is filled.
+//! SHA-256 on another thread: while it hashes one buffer, the caller fills the next.
 
 use super::{Sha256, hex};
 use crate::error::{Error, Limit, Result};
@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 const CHUNK: usize = 256 << 10;
-/// What is written to a file in one go. Larger pieces want memory in one piece, which may cost more than it saves.
+/// How many bytes are written to a file in one call. For more, the page cache wants larger blocks of memory, which may
+/// cost more than it saves.
 const WRITE: usize = 128 << 10;
 const BUFFERS: usize = 4;
 
@@ -54,7 +55,7 @@ impl Hasher {
             for mut chunk in filled {
                 hash.update(&chunk.bytes[..chunk.filled]);
                 chunk.filled = 0;
-                // Nobody wants it back once everything is told.
+                // No receiver is left once the digest was asked for.
                 let _ = emptied.try_send(chunk);
             }
             hash.finish()
@@ -83,8 +84,8 @@ impl Hasher {
         }
     }
 
-    /// Reads the next bytes of a source into the buffer that the thread will get, without a copy, and shows them; fewer
-    /// than a buffer only at the end of the source. The next call hands them over.
+    /// Reads the next bytes of a source into the buffer that the thread gets with the next call, without a copy, and
+    /// returns them: fewer than a buffer only at the end of the source.
     fn update_from(&mut self, source: &mut impl Read) -> io::Result<&[u8]> {
         if self.current.filled > 0 {
             self.hand_over();
@@ -124,7 +125,7 @@ impl Hasher {
 }
 
 impl Drop for Hasher {
-    /// Does not leave the thread behind.
+    /// Waits for the thread.
     fn drop(&mut self) {
         self.full = None;
         if let Some(thread) = self.thread.take() {
@@ -133,7 +134,7 @@ impl Drop for Hasher {
     }
 }
 
-/// Copies all of a source while a thread hashes it; tells the digest and the size. `path` is where it goes, for errors.
+/// Copies all of a source while a thread hashes it; returns the digest and the size. `path` is the target, for errors.
 pub(crate) fn copy_hashed(
     mut source: impl Read,
     mut sink: impl Write,
@@ -165,7 +166,7 @@ pub(crate) struct Tee<R> {
 }
 
 impl<R: Read> Tee<R> {
-    /// The source, and the hash of what will have been read from it.
+    /// The source, and the hash of what is read from it later.
     pub fn new(source: R, progress: Progress, limits: &Limits) -> Result<(Self, Arc<Mutex<Hasher>>)> {
         let hasher = Arc::new(Mutex::new(Hasher::start()?));
         Ok((Tee { source, hasher: Arc::clone(&hasher), progress, limits: limits.clone() }, hasher))
@@ -185,7 +186,7 @@ impl<R: Read> Read for Tee<R> {
     }
 }
 
-/// The bytes of a source from its front, its length told to `progress` where it is known.
+/// The bytes of a source from its front; reports the length to `progress` if it is known.
 pub(crate) fn front_to_back(source: Source, progress: &Progress) -> Result<Box<dyn Read + Send>> {
     match source {
         Source::Stream(stream) => Ok(stream),
@@ -196,7 +197,7 @@ pub(crate) fn front_to_back(source: Source, progress: &Progress) -> Result<Box<d
     }
 }
 
-/// The digest and the number of the bytes that went through a [`Tee`], which is gone.
+/// The digest and the number of the bytes that went through a [`Tee`], after that was dropped.
 pub(crate) fn digest(hasher: Arc<Mutex<Hasher>>) -> (String, u64) {
     let hasher = Arc::into_inner(hasher).map(Mutex::into_inner);
     let hasher = hasher.expect("the tee is gone").unwrap_or_else(PoisonError::into_inner);

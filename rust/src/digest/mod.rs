@@ -1,4 +1,4 @@
-//! The two checksums of layers: SHA-256 for diff IDs and contents, CRC-64 for tar-split.
+//! SHA-256 for diff IDs and contents and CRC-64 for tar-split, with readers and writers that compute or verify them.
 
 pub(crate) mod hashing;
 mod verified;
@@ -10,7 +10,7 @@ use crc_fast::{CrcAlgorithm, Digest as CrcDigest};
 use sha2::Digest as _;
 use std::io;
 
-/// SHA-256, with the processor's own instructions where it has them.
+/// SHA-256, by the processor's own instructions if it has them.
 ///
 /// ```
 /// use winlayers::digest::{Sha256, hex};
@@ -23,7 +23,7 @@ use std::io;
 pub struct Sha256(sha2::Sha256);
 
 impl Sha256 {
-    /// The hash of nothing yet.
+    /// A hash of nothing so far.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -65,7 +65,7 @@ impl io::Write for Sha256 {
 pub struct Crc64(CrcDigest);
 
 impl Crc64 {
-    /// The checksum of nothing yet.
+    /// A checksum of nothing so far.
     #[must_use]
     pub fn new() -> Self {
         Crc64(CrcDigest::new(CrcAlgorithm::Crc64GoIso))

@@ -1,12 +1,12 @@
-//! Bytes of which a digest was promised.
+//! Bytes that must have an expected digest.
 
 use super::{Sha256, hex};
 use crate::error::{Error, Result};
 use std::io::{self, Read};
 
-/// What was promised about bytes.
+/// What is expected of bytes.
 pub(crate) struct Expected {
-    /// How many there are, where that was promised too.
+    /// How many there are, if that is known.
     pub size: Option<u64>,
     /// `sha256:` and the digest.
     pub digest: String,
@@ -39,11 +39,11 @@ impl Expected {
     }
 }
 
-/// A reader that ends in an error unless its bytes are those that were promised.
+/// A reader that ends in an error unless its bytes are the expected ones.
 pub(crate) struct Verified<R> {
     inner: R,
     expected: Expected,
-    /// `None` once the end was reached.
+    /// `None` after the end.
     hash: Option<Sha256>,
     read: u64,
 }
