@@ -3,12 +3,11 @@
 //! The layout is CLAIM_SECURITY_ATTRIBUTE_RELATIVE_V1 ([MS-DTYP] 2.4.10.1): `u32` offset of the name, `u16` type, `u16`
 //! reserved, `u32` flags, `u32` count, then as many `u32` offsets of values.
 
-use crate::error::{Error, Format, Result};
+use crate::error::{Error, Result};
 
 use super::super::Sid;
 use super::super::bytes::{u16_at, u32_at, u64_at};
-use super::condition::{octets, quoted};
-use super::print::sid_to_string;
+use super::words::{bad_data, octets, quoted, sid_to_string};
 
 const FIXED: usize = 16;
 
@@ -20,7 +19,7 @@ pub(super) fn write(out: &mut String, data: &[u8], domain: Option<&Sid>) -> Resu
     let (Some(name_at), Some(kind), Some(flags), Some(count)) =
         (u32_at(data, 0), u16_at(data, 4), u32_at(data, 8), u32_at(data, 12))
     else {
-        return Err(fault("attribute", format!("{FIXED} bytes"), format!("{} bytes", data.len()), 0));
+        return Err(bad_data("attribute", format!("{FIXED} bytes"), format!("{} bytes", data.len()), 0));
     };
     let kind = Kind::of(kind)?;
     let mut claim = Claim { data, budget: data.len() };
@@ -29,7 +28,7 @@ pub(super) fn write(out: &mut String, data: &[u8], domain: Option<&Sid>) -> Resu
     out.push_str(&format!(",{},{flags:#x}", kind.word()));
     for index in 0..usize::try_from(count).unwrap_or(usize::MAX) {
         let at = FIXED.saturating_add(index.saturating_mul(4));
-        let offset = u32_at(data, at).ok_or_else(|| fault("value offset", "4 bytes", "the end", data.len()))?;
+        let offset = u32_at(data, at).ok_or_else(|| bad_data("value offset", "4 bytes", "the end", data.len()))?;
         out.push(',');
         out.push_str(&claim.value(kind, offset, at, domain)?);
     }
@@ -56,7 +55,7 @@ impl Kind {
             5 => Kind::Sid,
             6 => Kind::Boolean,
             0x10 => Kind::Octets,
-            _ => return Err(fault("attribute type", "1, 2, 3, 5, 6 or 16", value.to_string(), 4)),
+            _ => return Err(bad_data("attribute type", "1, 2, 3, 5, 6 or 16", value.to_string(), 4)),
         })
     }
 
@@ -115,7 +114,7 @@ impl<'a> Claim<'a> {
         let units = bytes.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         let text: Vec<u16> = units.take_while(|unit| *unit != 0).collect();
         if text.len() == bytes.len() / 2 {
-            return Err(fault("text", "a closing NUL", "none", start));
+            return Err(bad_data("text", "a closing NUL", "none", start));
         }
         self.spend(2 * text.len(), at)?;
         Ok(text)
@@ -124,16 +123,12 @@ impl<'a> Claim<'a> {
     fn spend(&mut self, size: usize, at: usize) -> Result<()> {
         let total = self.data.len();
         self.budget = self.budget.checked_sub(size).ok_or_else(|| {
-            fault("values", format!("at most {total} bytes together"), "values that share their bytes", at)
+            bad_data("values", format!("at most {total} bytes together"), "values that share their bytes", at)
         })?;
         Ok(())
     }
 
     fn outside(&self, offset: u32, at: usize) -> Error {
-        fault("offset", format!("a value within {} bytes", self.data.len()), offset.to_string(), at)
+        bad_data("offset", format!("a value within {} bytes", self.data.len()), offset.to_string(), at)
     }
-}
-
-fn fault(field: &'static str, expected: impl Into<Box<str>>, found: impl Into<Box<str>>, at: usize) -> Error {
-    Error::format(Format::SecurityDescriptor, field, expected, found).at(at as u64)
 }

@@ -3,24 +3,24 @@
 //! The expression is `artx` and tokens ([MS-DTYP] 2.4.4.17), each a byte code and, for literals and attribute names, a
 //! length and data. Every operation but the outermost gets its own parentheses, so no rule of precedence is needed.
 
-use crate::error::{Error, Format, Result};
+use crate::error::{Error, Result};
 
 use super::super::Sid;
 use super::super::bytes::{u32_at, u64_at, units};
-use super::print::sid_to_string;
+use super::words::{bad_data, octets, quoted, sid_to_string};
 
 /// Writes the condition in parentheses.
 ///
 /// # Errors
 /// A format error where the data is not an expression, at the offset within it.
 pub(super) fn write(out: &mut String, data: &[u8], domain: Option<&Sid>) -> Result<()> {
-    let tokens = data.strip_prefix(b"artx").ok_or_else(|| fault("signature", "artx", "other bytes", 0))?;
+    let tokens = data.strip_prefix(b"artx").ok_or_else(|| bad_data("signature", "artx", "other bytes", 0))?;
     let mut reader = Reader { data: tokens, at: 0, domain };
     let mut nodes: Vec<Node> = Vec::new();
     let mut stack: Vec<usize> = Vec::new();
     while reader.at < tokens.len() {
         let at = reader.at;
-        let short = || fault("operand", "as many as the operator takes", "too few", at);
+        let short = || bad_data("operand", "as many as the operator takes", "too few", at);
         let code = reader.byte()?;
         let node = match (code, unary(code), binary(code)) {
             // Padding to four bytes at the end.
@@ -36,7 +36,7 @@ pub(super) fn write(out: &mut String, data: &[u8], domain: Option<&Sid>) -> Resu
         nodes.push(node);
     }
     let [root] = stack[..] else {
-        return Err(fault("expression", "one result", stack.len().to_string(), tokens.len()));
+        return Err(bad_data("expression", "one result", stack.len().to_string(), tokens.len()));
     };
     out.push('(');
     write_tree(out, &nodes, root);
@@ -131,7 +131,7 @@ impl<'a> Reader<'a> {
         let found = left.len();
         let bytes = left
             .get(..size)
-            .ok_or_else(|| fault("token", format!("{size} bytes"), format!("{found} bytes"), self.at))?;
+            .ok_or_else(|| bad_data("token", format!("{size} bytes"), format!("{found} bytes"), self.at))?;
         self.at += size;
         Ok(bytes)
     }
@@ -175,7 +175,7 @@ impl<'a> Reader<'a> {
                 let sid = Sid::parse(self.counted()?).map_err(|error| moved(error.at(0), start))?;
                 Ok(format!("SID({})", sid_to_string(&sid, self.domain)))
             }
-            _ => Err(fault("token", "a code of [MS-DTYP] 2.4.4.17", format!("{code:#04x}"), at)),
+            _ => Err(bad_data("token", "a code of [MS-DTYP] 2.4.4.17", format!("{code:#04x}"), at)),
         }
     }
 
@@ -211,31 +211,9 @@ fn attribute(prefix: &str, name: &[u8]) -> String {
     out
 }
 
-/// A string in quotes; a quote within, a control character or half a character is written as `%` and four digits.
-pub(super) fn quoted(units: &[u16]) -> String {
-    let mut out = String::from('"');
-    for decoded in char::decode_utf16(units.iter().copied()) {
-        match decoded {
-            Ok(c) if c != '"' && !c.is_control() => out.push(c),
-            Ok(c) => out.push_str(&format!("%{:04x}", u32::from(c))),
-            Err(lone) => out.push_str(&format!("%{:04x}", lone.unpaired_surrogate())),
-        }
-    }
-    out.push('"');
-    out
-}
-
-pub(super) fn octets(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::from('#'), |text, byte| text + &format!("{byte:02x}"))
-}
-
 fn moved(mut error: Error, by: usize) -> Error {
     if let Error::Format(inner) = &mut error {
         inner.offset = inner.offset.map(|offset| offset + by as u64);
     }
     error
-}
-
-fn fault(field: &'static str, expected: impl Into<Box<str>>, found: impl Into<Box<str>>, at: usize) -> Error {
-    Error::format(Format::SecurityDescriptor, field, expected, found).at(at as u64)
 }

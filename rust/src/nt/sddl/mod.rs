@@ -9,9 +9,11 @@ mod condition;
 mod parse;
 mod print;
 mod tables;
+mod words;
 
 pub use parse::{parse, parse_sid};
-pub use print::{ace_to_string, sid_to_string, to_string};
+pub use print::{ace_to_string, to_string};
+pub use words::sid_to_string;
 
 use super::{SecurityDescriptor, Sid};
 use crate::error::{Error, Format, Result};

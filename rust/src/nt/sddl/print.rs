@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use crate::error::{Error, Result};
 
+use super::super::Sid;
 use super::super::acl::{Ace, AceBody, AceType};
 use super::super::security::{AclPart, Control, SecurityParts};
-use super::super::{Guid, Sid};
-use super::tables::{ACE_FLAGS, ACE_TYPES, DOMAIN_SIDS, LABEL_RIGHTS, NO_ACCESS_CONTROL, RIGHT_SETS, RIGHTS, SIDS};
+use super::tables::{ACE_FLAGS, ACE_TYPES, LABEL_RIGHTS, NO_ACCESS_CONTROL, RIGHT_SETS, RIGHTS};
+use super::words::{guid_text, sid_to_string};
 use super::{claim, condition};
 
 /// The descriptor as SDDL: owner, group, DACL, SACL, each when present.
@@ -56,20 +57,6 @@ pub fn ace_to_string(ace: &Ace, domain: Option<&Sid>) -> Result<String> {
     let mut out = String::new();
     write_ace(&mut out, ace, domain)?;
     Ok(out)
-}
-
-/// A SID as SDDL: its alias, or the `S-1-...` form.
-#[must_use]
-pub fn sid_to_string(sid: &Sid, domain: Option<&Sid>) -> String {
-    let everywhere = SIDS
-        .iter()
-        .find(|(_, authority, sub)| *authority == sid.authority() && *sub == sid.sub_authorities())
-        .map(|(alias, ..)| *alias);
-    let in_domain = || {
-        let rid = sid.rid_in(domain?)?;
-        DOMAIN_SIDS.iter().find(|(_, known)| *known == rid).map(|(alias, _)| *alias)
-    };
-    everywhere.or_else(in_domain).map_or_else(|| sid.to_string(), str::to_owned)
 }
 
 fn write_ace(out: &mut String, ace: &Ace, domain: Option<&Sid>) -> Result<()> {
@@ -126,8 +113,4 @@ fn rights(ace_type: u8, mask: u32) -> String {
 
 fn words(table: &[(&str, u32)], bits: u32) -> String {
     table.iter().filter(|(_, bit)| bits & bit != 0).map(|(word, _)| *word).collect()
-}
-
-fn guid_text(guid: Option<Guid>) -> String {
-    guid.map_or_else(String::new, |guid| guid.to_string())
 }
