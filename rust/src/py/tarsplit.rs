@@ -94,7 +94,7 @@ fn fields<'py>(py: Python<'py>, summary: &Summary) -> PyResult<Bound<'py, PyTupl
     let apart = PyList::empty(py);
     for member in &summary.apart.items {
         let name = str_from_wtf8(py, &member.name)?.0;
-        apart.append((name, PyBytes::new(py, &member.name), member.reason.code(), member.size))?;
+        apart.append((name, PyBytes::new(py, &member.name), member.reason.name(), member.size))?;
     }
     let totals = totals(py, &summary.apart)?;
     (summary.size, summary.files, summary.segments, summary.data, apart, totals).into_pyobject(py)

@@ -2,7 +2,7 @@
 
 use super::entry::{Entry, EntryReader, wrong};
 use super::output::{Checked, Chunk, Output};
-use super::{ContentSource, Summary, names};
+use super::{ContentSource, Summary, integrity, names};
 use crate::error::{Error, Limit, Result, display_name};
 use crate::limits::Limits;
 use crate::tar::{BLOCK, TYPEFLAG, has_no_data};
@@ -135,8 +135,4 @@ fn member(mut file: Box<dyn Read + '_>, name: &[u8], size: u64, crc: u64, out: &
     }
     out.end_data(name, crc);
     Ok(())
-}
-
-pub(super) fn integrity(name: &[u8], expected: String, found: String) -> Error {
-    Error::Integrity { what: display_name(name).into(), expected: expected.into(), found: found.into() }
 }

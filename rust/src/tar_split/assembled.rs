@@ -149,7 +149,7 @@ impl Assembled {
         match file.read_at(buf, offset).map_err(|e| Error::io("read", None, e))? {
             0 if !buf.is_empty() => {
                 let expected = format!("{} bytes", self.end(index) - piece.start);
-                Err(super::assemble::integrity(&name()?, expected, offset.to_string()))
+                Err(super::integrity(&name()?, expected, offset.to_string()))
             }
             n => Ok(n),
         }

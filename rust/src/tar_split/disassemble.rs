@@ -41,7 +41,7 @@ pub fn disassemble(
         }
         if let Some(reason) = apart {
             let (name, size) = (member.name.clone(), member.size);
-            summary.apart.push(reason.code(), ApartMember { name, reason, size });
+            summary.apart.push(reason.name(), ApartMember { name, reason, size });
             data_into_segments(&mut reader, &mut raw, &mut out)?;
         } else {
             out.segment(&raw)?;

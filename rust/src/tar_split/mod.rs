@@ -45,6 +45,8 @@ mod output;
 #[cfg(test)]
 mod tests;
 
+use crate::closed_set::closed_set;
+use crate::error::{Error, display_name};
 use crate::policy::Capped;
 
 pub use assemble::{assemble, assemble_reading_ahead};
@@ -65,7 +67,7 @@ pub struct Summary {
     pub segments: u64,
     /// Bytes of data that are not in the metadata.
     pub data: u64,
-    /// Members whose data is in segments, counted by [`Apart::code`]; only disassembly knows them.
+    /// Members whose data is in segments, counted by [`Apart::name`]; only disassembly knows them.
     pub apart: Capped<ApartMember>,
 }
 
@@ -80,32 +82,21 @@ pub struct ApartMember {
     pub size: u64,
 }
 
-/// Why the data of a member went into the metadata.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Apart {
-    /// A member before it has the same name, after cleaning. The Go tool refuses the archive.
-    DuplicateName,
-    /// The name is no path inside a directory: absolute, with `..`, a drive or a NUL, or empty though there is data.
-    UnsafeName,
-    /// It is a sparse file with holes. The Go tool writes the holes into the archive as zeros.
-    Sparse,
-    /// The content sink said that it cannot keep a file of this name.
-    Content,
+closed_set! {
+    /// Why the data of a member went into the metadata.
+    pub enum Apart {
+        /// A member before it has the same name, after cleaning. The Go tool refuses the archive.
+        DuplicateName = "duplicate_name";
+        /// The name is no path inside a directory: absolute, with `..`, a drive or a NUL, or empty though there is data.
+        UnsafeName = "unsafe_name";
+        /// It is a sparse file with holes. The Go tool writes the holes into the archive as zeros.
+        Sparse = "sparse";
+        /// The content sink said that it cannot keep a file of this name.
+        Content = "content";
+    }
 }
 
-impl Apart {
-    /// The stable code that programs compare.
-    ///
-    /// ```
-    /// assert_eq!(winlayers::tar_split::Apart::Sparse.code(), "sparse");
-    /// ```
-    #[must_use]
-    pub fn code(self) -> &'static str {
-        match self {
-            Apart::DuplicateName => "duplicate_name",
-            Apart::UnsafeName => "unsafe_name",
-            Apart::Sparse => "sparse",
-            Apart::Content => "content",
-        }
-    }
+/// The data of a member is not what the metadata says.
+fn integrity(name: &[u8], expected: String, found: String) -> Error {
+    Error::Integrity { what: display_name(name).into(), expected: expected.into(), found: found.into() }
 }

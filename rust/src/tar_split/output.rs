@@ -1,6 +1,6 @@
 //! The tar under way to its sink: in chunks, which say which of their bytes a checksum is about.
 
-use super::assemble::integrity;
+use super::integrity;
 use crate::digest::Crc64;
 use crate::error::{Limit, Result};
 use crate::limits::Limits;
