@@ -185,9 +185,22 @@ impl Error {
         Error::Store { fault, layer: layer.into(), detail: detail.into() }
     }
 
-    /// An I/O error with what was attempted.
+    /// An I/O error with what was attempted. An error of this crate that travelled through [`std::io::Error`] comes out
+    /// as itself: it knows better what happened.
     pub fn io(operation: &'static str, path: Option<&Path>, source: std::io::Error) -> Self {
-        Error::Io { operation, path: path.map(Path::to_path_buf), source }
+        match source.downcast::<Error>() {
+            Ok(inner) => inner.on(path),
+            Err(source) => Error::Io { operation, path: path.map(Path::to_path_buf), source },
+        }
+    }
+
+    /// Says on which file the system failed, unless that is known already.
+    #[must_use]
+    pub fn on(mut self, file: Option<&Path>) -> Self {
+        if let Error::Io { path: path @ None, .. } = &mut self {
+            *path = file.map(Path::to_path_buf);
+        }
+        self
     }
 
     /// Adds the byte of the input at which it happened, unless that is known already.
@@ -199,7 +212,7 @@ impl Error {
         self
     }
 
-    /// Adds the member in which it happened, unless that is known already.
+    /// Adds the member in which it happened, unless that, or the file on the disk, is known already.
     #[must_use]
     pub fn in_member(mut self, name: &[u8]) -> Self {
         match &mut self {
@@ -213,8 +226,10 @@ impl Error {
             | Error::Store { .. }
             | Error::Unsupported { .. }
             | Error::Hcs(_)
-            | Error::Io { .. }
             | Error::Misuse { .. } => {}
+            Error::Io { path, .. } => {
+                path.get_or_insert_with(|| display_name(name).into());
+            }
         }
         self
     }
@@ -284,11 +299,16 @@ impl Error {
 
 /// Takes an error of this crate out of the [`io::Error`] that carried it through `io::Read` or `io::Write`.
 pub(crate) fn from_io(error: std::io::Error) -> Error {
-    if error.get_ref().is_some_and(|inner| inner.is::<Error>()) {
-        let inner = error.into_inner().expect("checked above").downcast::<Error>();
-        return *inner.expect("checked above");
-    }
     Error::io("read", None, error)
+}
+
+/// Carries operation and path through code that knows [`std::io::Error`] only; [`Error::io`] takes them out again.
+pub(crate) fn named_io(operation: &'static str, path: &Path, error: std::io::Error) -> std::io::Error {
+    // Readers and writers go on after an interruption.
+    if error.kind() == std::io::ErrorKind::Interrupted {
+        return error;
+    }
+    std::io::Error::other(Error::io(operation, Some(path), error))
 }
 
 /// The raw bytes of a member name as text for people, with control characters escaped.

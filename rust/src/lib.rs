@@ -112,10 +112,11 @@
 //! 0  progress.rs     How far a long operation has come, and a way to stop it.
 //! 0  digest          SHA-256 for diff IDs and contents and CRC-64 for tar-split, with readers and writers that
 //!                    compute or verify them.
-//! 0  source.rs       Where bytes come from: a stream, or something that can be read at any offset; and which ranges
-//!                    of a file hold data.
+//! 0  source.rs       Where bytes come from: a stream, or something that can be read at any offset; which ranges of a
+//!                    file hold data; and where bytes are kept until they are needed.
 //! within a floor: error -> hresult, closed_set; policy -> closed_set, error; problem -> closed_set, error; limits ->
-//!                    error; progress -> error; digest -> error, limits, progress, source; tar_split -> fs
+//!                    error; source -> error; progress -> error; digest -> error, limits, progress, source; tar_split
+//!                    -> fs
 //! ```
 //! <!-- end of rooms -->
 //!

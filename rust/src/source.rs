@@ -1,7 +1,10 @@
-//! Where bytes come from: a stream, or something that can be read at any offset; and which ranges of a file hold data.
+//! Where bytes come from: a stream, or something that can be read at any offset; which ranges of a file hold data; and
+//! where bytes are kept until they are needed.
 
-use std::io::{self, Read};
+use crate::error::named_io;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
+use tempfile::SpooledTempFile;
 
 /// Bytes that can be read at any offset, from any thread, without a cursor.
 pub trait ReadAt: Send + Sync {
@@ -100,4 +103,51 @@ pub struct SparseRange {
     pub offset: u64,
     /// Its length, in bytes.
     pub length: u64,
+}
+
+/// Bytes that are kept in memory, and in a temporary file without a name when there are many. Its errors name the folder
+/// for temporary files, where somebody can make room.
+#[derive(Debug)]
+pub(crate) struct Spool(SpooledTempFile);
+
+impl Spool {
+    /// Keeps up to `in_memory` bytes in memory.
+    pub fn new(in_memory: usize) -> Self {
+        Spool(SpooledTempFile::new(in_memory))
+    }
+
+    /// Moves what is in memory to the file.
+    pub fn roll(&mut self) -> io::Result<()> {
+        self.0.roll().map_err(failed)
+    }
+
+    pub fn set_len(&mut self, size: u64) -> io::Result<()> {
+        self.0.set_len(size).map_err(failed)
+    }
+}
+
+fn failed(error: io::Error) -> io::Error {
+    named_io("use a temporary file in", &std::env::temp_dir(), error)
+}
+
+impl Read for Spool {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.0.read(buf).map_err(failed)
+    }
+}
+
+impl Write for Spool {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(buf).map_err(failed)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush().map_err(failed)
+    }
+}
+
+impl Seek for Spool {
+    fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
+        self.0.seek(position).map_err(failed)
+    }
 }

@@ -1,7 +1,8 @@
 //! Files and folders that appear complete, or not at all.
 
+use super::named::unnamed;
 use super::root::{Root, absent, created};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, named_io};
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -80,7 +81,7 @@ impl AtomicFile {
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
         #[cfg(not(unix))]
         let _ = mode;
-        let staged = builder.tempfile_in(folder_of(&target)).map_err(failed)?;
+        let staged = builder.tempfile_in(folder_of(&target)).map_err(|e| failed(unnamed(e)))?;
         Ok(AtomicFile { file: Target::Staged(staged), path: target, durable: false })
     }
 
@@ -122,7 +123,13 @@ impl AtomicFile {
         }
     }
 
-    /// The file, to be written to.
+    /// The name that it is going to have.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The file, to be written to; its errors have no path.
     pub fn file(&mut self) -> &mut File {
         match &mut self.file {
             Target::Staged(staged) => staged.as_file_mut(),
@@ -133,17 +140,17 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        self.file().write(buf)
+        self.file().write(buf).map_err(|e| named_io("write", &self.path, e))
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file().flush()
+        self.file().flush().map_err(|e| named_io("write", &self.path, e))
     }
 }
 
 impl Seek for AtomicFile {
     fn seek(&mut self, position: SeekFrom) -> io::Result<u64> {
-        self.file().seek(position)
+        self.file().seek(position).map_err(|e| named_io("seek", &self.path, e))
     }
 }
 
@@ -197,16 +204,18 @@ impl AtomicDir {
         builder.prefix(STAGED_PREFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        let staged = builder.tempdir_in(folder_of(path)).map_err(|e| Error::io("create folder", Some(path), e))?;
+        let failed = |e| Error::io("create folder", Some(path), unnamed(e));
+        let staged = builder.tempdir_in(folder_of(path)).map_err(failed)?;
         Ok(AtomicDir { staged, path: path.to_path_buf(), durable: false, replace_empty })
     }
 
-    /// The folder, to be filled. Windows renames no folder that is open: drop it before the commit.
+    /// The folder, to be filled; its errors have the path that it is going to have. Windows renames no folder that is
+    /// open: drop it before the commit.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn open(&self) -> Result<Root> {
-        Root::open(self.staged.path())
+        Root::open_as(self.staged.path(), &self.path)
     }
 
     /// Where the folder is until the commit.

@@ -1,5 +1,6 @@
 //! A lock between processes that no dead one can keep.
 
+use super::named::unnamed;
 use crate::error::{Error, Result};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -72,7 +73,7 @@ impl Lock {
 pub fn new_lock(folder: &Path) -> Result<(Lock, String)> {
     let failed = |e| Error::io("create a lock in", Some(folder), e);
     let mut builder = tempfile::Builder::new();
-    let file = builder.prefix("").rand_bytes(16).tempfile_in(folder).map_err(failed)?;
+    let file = builder.prefix("").rand_bytes(16).tempfile_in(folder).map_err(|e| failed(unnamed(e)))?;
     let (file, path) = file.keep().map_err(|e| failed(e.error))?;
     file.lock().map_err(failed)?;
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();

@@ -14,6 +14,7 @@ pub mod atomic;
 pub(crate) mod disk;
 mod lock;
 mod metadata;
+mod named;
 mod read_at;
 mod root;
 pub(crate) mod staging;
@@ -23,6 +24,7 @@ mod walk;
 pub use atomic::{AtomicDir, AtomicFile, STAGED_PREFIX};
 pub use lock::{Lock, new_lock};
 pub use metadata::{Kind, Metadata};
+pub(crate) use named::{NamedFile, temporary_file};
 pub use root::Root;
 pub(crate) use root::absent;
 pub(crate) use staging::Staging;
@@ -146,7 +148,7 @@ pub fn outlast(folder: &Path, moment: (i64, i64)) -> Result<()> {
     {
         use std::os::unix::fs::MetadataExt;
         let failed = |e| Error::io("probe", Some(folder), e);
-        let probe = tempfile::tempfile_in(folder).map_err(failed)?;
+        let probe = temporary_file(folder)?;
         for _ in 0..2_000 {
             probe.set_modified(std::time::SystemTime::now()).map_err(failed)?;
             let now = probe.metadata().map_err(failed)?;

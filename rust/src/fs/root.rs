@@ -49,10 +49,15 @@ impl Root {
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn open(path: &Path) -> Result<Self> {
-        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|e| Error::io("open", Some(path), e))?;
+        Self::open_as(path, path)
+    }
+
+    /// Opens a folder that errors call by another path: the one that it is going to have.
+    pub(super) fn open_as(path: &Path, shown: &Path) -> Result<Self> {
+        let dir = Dir::open_ambient_dir(path, ambient_authority()).map_err(|e| Error::io("open", Some(shown), e))?;
         Ok(Root {
             dir: Arc::new(dir),
-            path: path.to_path_buf(),
+            path: shown.to_path_buf(),
             last_parents: Mutex::default(),
             last_sources: Mutex::default(),
         })
@@ -74,7 +79,7 @@ impl Root {
         Root { dir, path, last_parents: Mutex::default(), last_sources: Mutex::default() }
     }
 
-    /// The path it was opened by, for messages.
+    /// The path that messages have: the one it was opened by, or the one that it is going to have.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path

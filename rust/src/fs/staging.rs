@@ -1,5 +1,6 @@
 //! Folders for what is on its way into a home, or out of it.
 
+use super::named::unnamed;
 use super::{Root, sync_names};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -24,7 +25,7 @@ pub(crate) struct Staging(Option<tempfile::TempDir>);
 impl Staging {
     pub fn new(folder: &Path) -> Result<Self> {
         let made = tempfile::Builder::new().prefix("").tempdir_in(folder);
-        Ok(Staging(Some(made.map_err(|e| Error::io("create a folder in", Some(folder), e))?)))
+        Ok(Staging(Some(made.map_err(|e| Error::io("create a folder in", Some(folder), unnamed(e)))?)))
     }
 
     pub fn path(&self) -> &Path {
@@ -33,6 +34,16 @@ impl Staging {
 
     pub fn root(&self) -> Result<Root> {
         Root::open(self.path())
+    }
+
+    /// Names the folder that it lies in, where the system failed on something in it: nobody else knows its name.
+    pub fn unnamed(&self, mut error: Error) -> Error {
+        if let Error::Io { path: Some(path), .. } = &mut error
+            && path.starts_with(self.path())
+        {
+            *path = self.path().parent().unwrap_or(Path::new("")).to_path_buf();
+        }
+        error
     }
 
     /// Its path below the home.

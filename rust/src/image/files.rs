@@ -2,7 +2,7 @@
 
 use crate::compress;
 use crate::error::{Error, Format, Limit, Result, Rule, from_io};
-use crate::fs::{Kind, Root, open_file};
+use crate::fs::{Kind, Root, open_file, temporary_file};
 use crate::layer_name::{is_named_like_whiteout, root_name, top};
 use crate::limits::Limits;
 use crate::source::{ReadAt, Slice, Source};
@@ -66,9 +66,10 @@ const FIRST_MEMBER: u64 = 64 << 10;
 
 /// Decompresses an archive, or takes what comes from a pipe, into a temporary file that has no name.
 fn unpack(file: File, limits: &Limits) -> Result<File> {
-    let failed = |e| Error::io("write a temporary file", None, e);
+    let folder = std::env::temp_dir();
+    let failed = |e| Error::io("write a temporary file in", Some(&folder), e);
     let mut plain = compress::Reader::new(file)?;
-    let mut spool = tempfile::tempfile().map_err(failed)?;
+    let mut spool = temporary_file(&folder)?;
     let mut buffer = vec![0; 256 << 10];
     let mut size = 0;
     loop {

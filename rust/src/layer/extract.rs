@@ -16,11 +16,10 @@ use crate::nt::FileTime;
 use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, LossKind, Policy};
 use crate::progress::Progress;
-use crate::source::Source;
+use crate::source::{Source, Spool};
 use std::fs::File;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
-use tempfile::SpooledTempFile;
 
 /// Named streams of one entry up to this size are kept in memory until the entry is complete.
 const SPOOL: usize = 1 << 20;
@@ -65,7 +64,7 @@ pub fn extract(source: Source, directory: &Path, limits: &Limits, progress: Prog
         holes: Holes::default(),
         names: ExactNames::new(),
         directory_names: ExactNames::new(),
-        directories: BufWriter::new(SpooledTempFile::new(SPOOL)),
+        directories: BufWriter::new(Spool::new(SPOOL)),
         limits,
         progress,
         entries: 0,
@@ -99,7 +98,7 @@ struct Extractor<'a, W: Write> {
     names: ExactNames,
     directory_names: ExactNames,
     /// Directories and their times, which are set when nothing is put into them any more.
-    directories: BufWriter<SpooledTempFile>,
+    directories: BufWriter<Spool>,
     limits: &'a Limits,
     progress: Progress,
     entries: u64,
@@ -136,7 +135,7 @@ impl<W: Write> Extractor<'_, W> {
         let (disk, sha256) = self.make(&entry, &path)?;
         self.check_holes()?;
 
-        let mut spool = SpooledTempFile::new(SPOOL);
+        let mut spool = Spool::new(SPOOL);
         let mut streams = Vec::new();
         if entry.data.is_some() {
             next = self.reader.next_part()?;
@@ -224,23 +223,25 @@ impl<W: Write> Extractor<'_, W> {
     fn file(&mut self, entry: &LayerEntry, path: &[u8]) -> Result<(OnDisk, Option<String>)> {
         self.take_name(path, false)?;
         self.parent(path)?;
-        let mut file = explain(self.disk.root.create_file(&disk_path(path)?))?;
+        let on_disk = disk_path(path)?;
+        let mut file = explain(self.disk.root.create_file(&on_disk))?;
+        let shown = self.disk.root.path().join(&on_disk);
         let mut hash = Sha256::new();
         let sparse = entry.sparse_ranges().is_some();
         // Without data of its own, the reader stands at the first named stream.
         if entry.data.is_some() {
-            self.copy(&mut file, &mut hash, sparse)?;
+            self.copy(&mut file, &shown, &mut hash, sparse)?;
         }
         let length = file.stream_position().and_then(|position| if sparse { file.set_len(position) } else { Ok(()) });
         let timed = length.and_then(|()| match entry.basic_info.last_write_time.and_then(system_time) {
             Some(time) => file.set_modified(time),
             None => Ok(()),
         });
-        timed.map_err(|e| Error::io("write", None, e))?;
+        timed.map_err(|e| Error::io("write", Some(&shown), e))?;
         Ok((OnDisk::File, Some(hex(&hash.finish()))))
     }
 
-    fn copy(&mut self, file: &mut File, hash: &mut Sha256, sparse: bool) -> Result<()> {
+    fn copy(&mut self, file: &mut File, shown: &Path, hash: &mut Sha256, sparse: bool) -> Result<()> {
         loop {
             let chunk = self.reader.data()?;
             let n = chunk.len();
@@ -254,7 +255,7 @@ impl<W: Write> Extractor<'_, W> {
             } else {
                 file.write_all(chunk)
             };
-            written.map_err(|e| Error::io("write", None, e))?;
+            written.map_err(|e| Error::io("write", Some(shown), e))?;
             self.reader.consume(n);
             self.count(n)?;
         }
@@ -348,7 +349,7 @@ impl<W: Write> Extractor<'_, W> {
     }
 
     /// Keeps the data of a named stream until its entry is complete.
-    fn spool(&mut self, spool: &mut SpooledTempFile) -> Result<()> {
+    fn spool(&mut self, spool: &mut Spool) -> Result<()> {
         let failed = |e| Error::io("write a temporary file", None, e);
         let sparse = self.reader.member().sparse.is_some();
         if sparse {
@@ -375,7 +376,7 @@ impl<W: Write> Extractor<'_, W> {
         if sparse { spool.set_len(length).map_err(failed) } else { Ok(()) }
     }
 
-    fn stream_data(&mut self, spool: &mut SpooledTempFile, entry: &LayerEntry) -> Result<()> {
+    fn stream_data(&mut self, spool: &mut Spool, entry: &LayerEntry) -> Result<()> {
         let streams = entry.streams.as_deref().unwrap_or_default();
         if streams.iter().all(|stream| stream.size == 0) {
             return Ok(());

@@ -12,9 +12,9 @@ use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::path::check_member_name;
 use crate::policy::{Capped, Loss, LossKind, Losses, OnLoss, Policy};
+use crate::source::Spool;
 use crate::tar::{MemberHeader, Writer, typeflag};
 use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
-use tempfile::SpooledTempFile;
 
 closed_set! {
     /// How a layer is written.
@@ -284,8 +284,8 @@ fn check_shape(entry: &LayerEntry) -> Result<()> {
     Ok(())
 }
 
-fn spool<R: BufRead>(mut stream: R) -> Result<BufReader<SpooledTempFile>> {
-    let mut file = SpooledTempFile::new(1 << 20);
+fn spool<R: BufRead>(mut stream: R) -> Result<BufReader<Spool>> {
+    let mut file = Spool::new(1 << 20);
     std::io::copy(&mut stream, &mut file).map_err(from_io)?;
     file.seek(SeekFrom::Start(0)).map_err(|e| Error::io("seek", None, e))?;
     Ok(BufReader::with_capacity(256 << 10, file))

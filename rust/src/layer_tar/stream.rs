@@ -6,10 +6,9 @@ use super::plan;
 use super::reader::{LayerReader, Part};
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
-use crate::source::ReadAt;
+use crate::source::{ReadAt, Spool};
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use tempfile::SpooledTempFile;
 
 /// Where the data of an entry is read from.
 pub enum EntryData<'a> {
@@ -30,7 +29,7 @@ pub enum EntryData<'a> {
 struct Forward {
     /// Which member the reader stands at, and its name and size.
     reached: Option<(usize, Part)>,
-    spooled: Option<BTreeMap<usize, (Part, SpooledTempFile)>>,
+    spooled: Option<BTreeMap<usize, (Part, Spool)>>,
 }
 
 const SPOOL_IN_MEMORY: usize = 1 << 20;
@@ -53,7 +52,7 @@ impl Forward {
         while self.reach(reader, next)? || self.reached.as_ref().is_some_and(|(reached, _)| *reached >= next) {
             let Some((index, part)) = self.reached.clone() else { break };
             next = index + 1;
-            let mut file = SpooledTempFile::new(SPOOL_IN_MEMORY);
+            let mut file = Spool::new(SPOOL_IN_MEMORY);
             loop {
                 let chunk = reader.data()?;
                 if chunk.is_empty() {

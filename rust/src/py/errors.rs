@@ -96,23 +96,18 @@ fn io_error(
     path: Option<std::path::PathBuf>,
     source: io::Error,
 ) -> PyResult<PyErr> {
-    if source.get_ref().is_some_and(|inner| inner.is::<PyErr>() || inner.is::<Error>()) {
-        let inner = source.into_inner().expect("there is one: it was just looked at");
-        return match inner.downcast::<PyErr>() {
-            Ok(exception) => Ok(*exception),
-            Err(inner) => to_python(py, *inner.downcast::<Error>().expect("one of the two types, as just checked")),
-        };
-    }
+    let source = match source.downcast::<PyErr>() {
+        Ok(exception) => return Ok(exception),
+        Err(source) => source,
+    };
     let number = source.raw_os_error().or_else(|| errno_of(source.kind()));
     let Some(number) = number else {
         let place = path.map_or_else(String::new, |path| format!(" {}", path.display()));
         return Ok(PyOSError::new_err(format!("{operation}{place}: {source}")));
     };
-    let text = if source.raw_os_error().is_some() && cfg!(not(windows)) {
-        py.import("os")?.call_method1("strerror", (number,))?.extract()?
-    } else {
-        source.to_string()
-    };
+    let is_numbered = source.raw_os_error().map_or(source.get_ref().is_none(), |_| cfg!(not(windows)));
+    let text =
+        if is_numbered { py.import("os")?.call_method1("strerror", (number,))?.extract()? } else { source.to_string() };
     // A str, as Python's own functions give, not a pathlib.Path.
     let path = path.map(std::path::PathBuf::into_os_string);
     if cfg!(windows) && source.raw_os_error() == Some(ERROR_PRIVILEGE_NOT_HELD) {
@@ -142,6 +137,9 @@ fn errno_of(kind: io::ErrorKind) -> Option<i32> {
         io::ErrorKind::NotADirectory => 20,
         io::ErrorKind::IsADirectory => 21,
         io::ErrorKind::InvalidInput => 22,
+        io::ErrorKind::FileTooLarge => 27,
+        io::ErrorKind::StorageFull => 28,
+        io::ErrorKind::ReadOnlyFilesystem => 30,
         io::ErrorKind::BrokenPipe => 32,
         _ => return None,
     })

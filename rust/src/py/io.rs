@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyString};
 use super::convert::bytes_of;
 use crate::compress;
 use crate::error::{Error, Misuse, Result};
+use crate::fs::NamedFile;
 use crate::fs::atomic::AtomicFile;
 use crate::source::{ReadAt, Source};
 
@@ -56,11 +57,8 @@ impl Given {
             Given::Path(path) => {
                 let file = crate::fs::open_file(&path)?;
                 let regular = file.metadata().map_err(|e| Error::io("stat", Some(&path), e))?.is_file();
-                let named = move |e: Error| match e {
-                    Error::Io { operation, path: None, source } => Error::Io { operation, path: Some(path), source },
-                    other => other,
-                };
-                if regular { decompressed(Arc::new(file)).map_err(named) } else { stream(file).map_err(named) }
+                let file = NamedFile::new(file, path);
+                if regular { decompressed(Arc::new(file)) } else { stream(file) }
             }
             Given::Bytes(bytes) => decompressed(Arc::new(Backed(bytes))),
             Given::Copied(bytes) => decompressed(Arc::new(bytes)),
@@ -72,7 +70,7 @@ impl Given {
     /// The bytes as they are, front to back.
     pub fn read(self) -> Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Given::Path(path) => Box::new(crate::fs::open_file(&path)?),
+            Given::Path(path) => Box::new(NamedFile::new(crate::fs::open_file(&path)?, path)),
             Given::Bytes(bytes) => Box::new(io::Cursor::new(Backed(bytes))),
             Given::Copied(bytes) => Box::new(io::Cursor::new(bytes)),
             Given::Object { object, .. } => Box::new(FileObject::new(object)),
@@ -288,6 +286,14 @@ impl Sink {
     pub fn file(&mut self) -> Option<&mut File> {
         match self {
             Sink::File(file) => Some(file.file()),
+            Sink::Object(_) => None,
+        }
+    }
+
+    /// The path that was given, where it was one.
+    pub fn path(&self) -> Option<PathBuf> {
+        match self {
+            Sink::File(file) => Some(file.path().to_path_buf()),
             Sink::Object(_) => None,
         }
     }

@@ -155,7 +155,8 @@ impl Source {
 
     /// Copies some bytes; 0 at the end of the data. From file to file the system does it.
     fn copy_piece(&mut self, sink: &mut Sink, buffer: &mut Vec<u8>) -> Result<u64> {
-        let failed = |e| Error::io("write", None, e);
+        let path = sink.path();
+        let failed = |e| Error::io("write", path.as_deref(), e);
         if let Source::Diff(stream) = self
             && let (Some(from), Some(to)) = (stream.file(), sink.file())
         {

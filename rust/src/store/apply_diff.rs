@@ -38,6 +38,18 @@ impl LayerStore {
         form: TarForm,
         check: impl FnOnce(&Imported) -> Result<()>,
     ) -> Result<Imported> {
+        self.0.on(id, || self.import(id, parent, source, progress, form, check))
+    }
+
+    fn import(
+        &self,
+        id: &str,
+        parent: &str,
+        source: impl Read + Send + 'static,
+        progress: Progress,
+        form: TarForm,
+        check: impl FnOnce(&Imported) -> Result<()>,
+    ) -> Result<Imported> {
         let _work = self.0.work()?;
         let id = self.0.spelled(LayerId::new(id)?)?;
         let exists = self.0.is_there(&id)?;

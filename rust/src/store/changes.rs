@@ -11,6 +11,10 @@ impl LayerStore {
     /// # Errors
     /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`]; what `visit` returned.
     pub fn changes(&self, id: &str, parent: &str, visit: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
+        self.0.on(id, || self.visit_changes(id, parent, visit))
+    }
+
+    fn visit_changes(&self, id: &str, parent: &str, visit: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
         let id = self.0.existing(id)?;
         self.0.check_parent(&id, parent)?;
         if self.0.is_plain(&id)? {
@@ -34,6 +38,10 @@ impl LayerStore {
     /// # Errors
     /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::BadChain`]; [`crate::error::Error::Io`].
     pub fn view(&self, id: &str) -> Result<View> {
+        self.0.on(id, || self.merged(id))
+    }
+
+    fn merged(&self, id: &str) -> Result<View> {
         let id = self.0.existing(id)?;
         let chain = self.0.whole_chain(&id)?;
         if self.0.read_only {

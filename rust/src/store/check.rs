@@ -81,7 +81,9 @@ impl LayerStore {
                 }
             }
             let _lock = if inner.read_only { None } else { Some(inner.lock(&id)?) };
-            inner.backend.check_layer(&id, repair, &part, &mut |code, message| find(code, id.as_str(), message))?;
+            inner.on(id.as_str(), || {
+                inner.backend.check_layer(&id, repair, &part, &mut |code, message| find(code, id.as_str(), message))
+            })?;
         }
         progress.finish(total)?;
         for record in inner.state.records()? {

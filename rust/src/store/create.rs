@@ -61,6 +61,10 @@ impl Inner {
     }
 
     fn create(&self, id: &str, parent: Option<&LayerId>, chain_paths: Vec<String>, make: Make) -> Result<()> {
+        self.on(id, || self.make(id, parent, &chain_paths, make))
+    }
+
+    fn make(&self, id: &str, parent: Option<&LayerId>, chain_paths: &[String], make: Make) -> Result<()> {
         let _work = self.work()?;
         let id = LayerId::new(id)?;
         if matches!(make, Make::Sandbox(_)) && chain_paths.is_empty() {
@@ -76,7 +80,7 @@ impl Inner {
             if let Make::Sandbox(Some(size)) = make {
                 self.backend.expand_sandbox_size(&id, size)?;
             }
-            self.set_chain(&id, &chain_paths)?;
+            self.set_chain(&id, chain_paths)?;
             self.state.set_stage(&id, Stage::Ready, None)
         });
         finished.map_err(|error| self.undo_create(&id, error))

@@ -5,12 +5,11 @@ use super::{Inner, LayerId, LayerStore, TarForm};
 use crate::backend::{Export, ExportedTar};
 use crate::error::{Error, Result};
 use crate::fs::disk::disk_path;
-use crate::fs::{Lock, Root};
+use crate::fs::{Lock, Root, Staging};
 use crate::layer_name::trimmed;
 use crate::policy::{Capped, Loss};
 use std::fs::File;
 use std::io::{self, Read};
-use tempfile::TempDir;
 
 impl LayerStore {
     /// The uncompressed layer tar of a layer, which holds the layer until it is dropped. An imported layer gives the very
@@ -24,6 +23,10 @@ impl LayerStore {
     /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`], [`crate::error::StoreFault::BadChain`]. A sandbox is read while the
     /// stream is: a file that changes meanwhile ends the stream with [`crate::error::Rule::FileChanged`].
     pub fn diff(&self, id: &str, parent: &str) -> Result<DiffStream> {
+        self.0.on(id, || self.export(id, parent))
+    }
+
+    fn export(&self, id: &str, parent: &str) -> Result<DiffStream> {
         let id = self.0.existing(id)?;
         self.0.check_parent(&id, parent)?;
         let whole =
@@ -175,7 +178,11 @@ impl DiffStream {
 impl Read for DiffStream {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         match &mut self.tar {
-            Some(tar) => tar.read(buf),
+            // What the layer is read for may need temporary files.
+            Some(tar) => tar.read(buf).map_err(|error| match error.downcast() {
+                Ok(inner) => io::Error::other(self.store.0.named(self.id.as_str(), inner)),
+                Err(other) => other,
+            }),
             None => Err(io::Error::other(Error::misuse(crate::error::Misuse::Closed, ""))),
         }
     }
@@ -205,6 +212,10 @@ impl LayerStore {
     /// # Errors
     /// [`crate::error::StoreFault::LayerNotFound`].
     pub fn diff_getter(&self, id: &str) -> Result<DiffGetter> {
+        self.0.on(id, || self.getter(id))
+    }
+
+    fn getter(&self, id: &str) -> Result<DiffGetter> {
         let id = self.0.existing(id)?;
         let work = if self.0.read_only { None } else { Some(self.0.work()?) };
         let folder = match self.0.options.format {
@@ -230,7 +241,7 @@ pub struct DiffGetter {
     id: LayerId,
     hold: Option<Hold>,
     /// The transport folder that the files come from, in a store of that form; nobody sweeps it.
-    folder: Option<(TempDir, Option<Lock>)>,
+    folder: Option<(Staging, Option<Lock>)>,
 }
 
 impl DiffGetter {
@@ -239,13 +250,13 @@ impl DiffGetter {
     /// # Errors
     /// [`Error::Io`] where the layer has no such file.
     pub fn open(&self, name: &[u8]) -> Result<Box<dyn Read + Send>> {
-        match &self.folder {
+        self.store.0.on(self.id.as_str(), || match &self.folder {
             Some((folder, _)) => {
                 let root = Root::open(&folder.path().join("folder"))?;
-                Ok(Box::new(root.open_file(&disk_path(trimmed(name))?)?))
+                Ok(Box::new(root.open_file(&disk_path(trimmed(name))?)?) as Box<dyn Read + Send>)
             }
             None => self.store.0.backend.open_layer_file(&self.id, name),
-        }
+        })
     }
 
     /// Ends it, and tells of errors, which dropping it does not.

@@ -210,6 +210,37 @@ impl Inner {
         }
     }
 
+    /// Does something with a layer. Where the system fails on what only the store knows, such as a temporary file, the
+    /// error has the layer's folder.
+    fn on<T>(&self, id: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        work().map_err(|error| self.named(id, error))
+    }
+
+    fn named(&self, id: &str, mut error: Error) -> Error {
+        let is_temporary = |path: &Path| {
+            path.strip_prefix(self.home.path())
+                .is_ok_and(|path| path.starts_with(OWN) && path != Path::new(DATABASE) && path != Path::new(WORK))
+        };
+        let path = match &mut error {
+            Error::Io { path, .. } => path,
+            Error::Hcs(inner) => &mut inner.path,
+            Error::Format(_)
+            | Error::Limit { .. }
+            | Error::Refused { .. }
+            | Error::Integrity { .. }
+            | Error::Store { .. }
+            | Error::Unsupported { .. }
+            | Error::Misuse { .. } => return error,
+        };
+        if path.as_deref().is_some_and(is_temporary) {
+            *path = Some(self.home.path().join(id));
+        } else if self.read_only && path.as_deref().is_some_and(|path| !path.starts_with(self.home.path())) {
+            // The temporary files of such a store are elsewhere.
+            *path = Some(std::env::temp_dir());
+        }
+        error
+    }
+
     /// The lock on a layer: nobody else changes it, here or in another process.
     fn lock(&self, id: &LayerId) -> Result<Lock> {
         Lock::exclusive(&self.home.path().join(LOCKS).join(id.key()))

@@ -14,7 +14,7 @@ impl LayerStore {
     /// what was prepared is undone then.
     pub fn get(&self, id: &str) -> Result<PathBuf> {
         let id = self.0.existing(id)?;
-        self.0.mount(&id, NOBODY)
+        self.0.on(id.as_str(), || self.0.mount(&id, NOBODY))
     }
 
     /// The opposite of [`LayerStore::get`]. A layer that nobody got stays as it is, without an error.
@@ -32,7 +32,7 @@ impl LayerStore {
     /// As [`LayerStore::get`].
     pub fn mount(&self, id: &str) -> Result<Mount> {
         let id = self.0.existing(id)?;
-        let path = self.0.mount(&id, self.0.owner()?)?;
+        let path = self.0.on(id.as_str(), || self.0.mount(&id, self.0.owner()?))?;
         Ok(Mount { store: self.clone(), id, path, open: true })
     }
 }

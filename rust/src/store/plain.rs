@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::source::Source;
 use crate::transport::{CHAIN, OTHER_IDS, from_plain_tar_below, is_of_driver, to_plain_tar_below};
 use std::fs::File;
-use std::io::{Read, Seek};
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -79,15 +79,14 @@ impl Inner {
     pub(super) fn plain_tar(&self, id: &LayerId) -> Result<File> {
         let root = Root::open(&self.home.path().join(id.as_str()))?;
         let sink = self.temporary_file()?;
-        let (mut tar, _) = to_plain_tar_below(
+        let (tar, _) = to_plain_tar_below(
             &root,
             Some(id.as_str().as_bytes()),
             &|name| !self.is_reserved(name),
             sink,
             &self.options.limits,
         )?;
-        tar.rewind().map_err(|e| Error::io("read", Some(self.home.path()), e))?;
-        Ok(tar)
+        self.rewound(tar)
     }
 
     /// All files of a layer: nobody knows what they are new to.

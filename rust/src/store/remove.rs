@@ -15,6 +15,10 @@ impl LayerStore {
     /// [`StoreFault::LayerNotFound`], [`StoreFault::LayerInUse`], [`StoreFault::HasChildren`]; [`Error::Io`] for what
     /// could not be deleted: [`LayerStore::cleanup`] tries again.
     pub fn remove(&self, id: &str) -> Result<()> {
+        self.0.on(id, || self.take_out(id))
+    }
+
+    fn take_out(&self, id: &str) -> Result<()> {
         let _work = self.0.work()?;
         let id = self.0.existing(id)?;
         let _lock = self.0.lock(&id)?;

@@ -3,7 +3,7 @@
 use super::Inner;
 use crate::digest::copy_hashed;
 use crate::error::{Error, Result};
-use crate::fs::Root;
+use crate::fs::{NamedFile, Root, Staging, temporary_file};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::policy::{Capped, Loss, OnLoss};
 use crate::progress::Progress;
@@ -13,7 +13,6 @@ use std::fs::File;
 use std::io::{Read, Seek};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use tempfile::TempDir;
 
 impl Inner {
     /// The layer tar of what a plain tar of a transport folder has. It loses nothing.
@@ -38,7 +37,7 @@ impl Inner {
     }
 
     /// The transport folder of a layer tar, `folder` in one that goes when it is dropped.
-    pub(super) fn transport_folder_of(&self, tar: impl Read + Send + 'static) -> Result<(TempDir, Capped<Loss>)> {
+    pub(super) fn transport_folder_of(&self, tar: impl Read + Send + 'static) -> Result<(Staging, Capped<Loss>)> {
         let staging = self.staging()?;
         let folder = Root::create(&staging.path().join("folder"))?;
         let options = TransportOptions { limits: self.options.limits.clone(), ..TransportOptions::default() };
@@ -48,21 +47,20 @@ impl Inner {
 
     /// All of a tar in a file without a name, up to the end of what it came in; its digest and its size.
     pub(super) fn spool(&self, tar: impl Read, progress: &Progress) -> Result<(File, String, u64)> {
-        let file = self.temporary_file()?;
-        let (diff_id, size) = copy_hashed(tar, &file, self.home.path(), &self.options.limits, progress)?;
+        let (mut file, scratch) = (self.temporary_file()?, self.scratch());
+        let (diff_id, size) = copy_hashed(tar, &mut file, &scratch, &self.options.limits, progress)?;
         Ok((self.rewound(file)?, diff_id, size))
     }
 
     /// A folder for what is under way; it goes when it is dropped, or is swept while nobody works.
-    pub(super) fn staging(&self) -> Result<TempDir> {
-        let folder = self.scratch();
-        tempfile::tempdir_in(&folder).map_err(|e| Error::io("create a folder in", Some(&folder), e))
+    pub(super) fn staging(&self) -> Result<Staging> {
+        Staging::new(&self.scratch())
     }
 
     /// A file there, without a name.
-    pub(super) fn temporary_file(&self) -> Result<File> {
+    pub(super) fn temporary_file(&self) -> Result<NamedFile> {
         let folder = self.scratch();
-        tempfile::tempfile_in(&folder).map_err(|e| Error::io("create a file in", Some(&folder), e))
+        Ok(NamedFile::new(temporary_file(&folder)?, folder))
     }
 
     /// On the volume of the store, where that can be written.
@@ -70,7 +68,8 @@ impl Inner {
         if self.read_only { std::env::temp_dir() } else { self.home.path().join(super::STAGING) }
     }
 
-    fn rewound(&self, mut file: File) -> Result<File> {
+    pub(super) fn rewound(&self, file: NamedFile) -> Result<File> {
+        let mut file = file.into_file();
         file.rewind().map_err(|e| Error::io("read", Some(self.home.path()), e))?;
         Ok(file)
     }

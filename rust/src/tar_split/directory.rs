@@ -81,7 +81,7 @@ impl NewDirectory {
 
 impl ContentSink for NewDirectory {
     fn start(&mut self, name: &[u8], _size: u64) -> Result<bool> {
-        let created = path_of(name).and_then(|path| Ok((self.create_file(&path)?, path)));
+        let created = path_of(name).and_then(|path| Ok((self.create_file(&path)?, self.root.path().join(path))));
         match created {
             Ok(file) => self.file = Some(file),
             Err(Error::Refused { .. }) => return Ok(false),

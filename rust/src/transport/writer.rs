@@ -12,11 +12,11 @@ use crate::layer_name::{HIVES, base_name, below, components, is_named_like_white
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::{LossKind, Losses};
+use crate::source::Spool;
 use std::fs::{File, FileTimes};
 use std::io::{BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
-use tempfile::SpooledTempFile;
 
 const BUFFER: usize = 256 << 10;
 /// Tombstones up to this size are kept in memory until the folder is complete.
@@ -44,7 +44,7 @@ pub struct TransportWriter {
     root: Root,
     options: TransportOptions,
     tree: Tree,
-    tombstones: SpooledTempFile,
+    tombstones: Spool,
     losses: Losses,
     report: Report,
     buffer: Vec<u8>,
@@ -61,7 +61,7 @@ impl TransportWriter {
             let detail = format!("{} is not empty", root.path().display());
             return Err(Error::refused(Rule::TargetExists, detail));
         }
-        let mut spool = SpooledTempFile::new(SPOOL);
+        let mut spool = Spool::new(SPOOL);
         spool.write_all(tombstones::HEADER).map_err(from_io)?;
         Ok(TransportWriter {
             tree: Tree::new(&options.limits),
@@ -171,10 +171,11 @@ impl TransportWriter {
         }
         let mut file = self.root.create_file(Path::new(tombstones::FILE))?;
         self.tombstones.seek(SeekFrom::Start(0)).map_err(from_io)?;
-        std::io::copy(&mut self.tombstones, &mut file).map_err(|e| Error::io("write", None, e))?;
+        let failed = |e| Error::io("write", Some(&self.root.path().join(tombstones::FILE)), e);
+        std::io::copy(&mut self.tombstones, &mut file).map_err(failed)?;
         // A time of its own would make two folders of one layer differ.
         let times = FileTimes::new().set_modified(UNIX_EPOCH).set_accessed(UNIX_EPOCH);
-        file.set_times(times).map_err(|e| Error::io("set times", None, e))?;
+        file.set_times(times).map_err(failed)?;
         self.report.losses = self.losses.into_list();
         Ok(self.report)
     }
@@ -223,6 +224,7 @@ impl TransportWriter {
 
     /// Copies a stream behind what the buffer holds already.
     fn fill(&mut self, file: &mut File, mut stream: impl Read, mut held: usize) -> Result<()> {
+        let failed = |root: &Root, e| Error::io("write to", Some(root.path()), e);
         loop {
             match stream.read(&mut self.buffer[held..]) {
                 Ok(0) => break,
@@ -232,17 +234,18 @@ impl TransportWriter {
             }
             if held == self.buffer.len() {
                 self.count(held as u64)?;
-                file.write_all(&self.buffer).map_err(|e| Error::io("write", None, e))?;
+                file.write_all(&self.buffer).map_err(|e| failed(&self.root, e))?;
                 held = 0;
             }
         }
         self.count(held as u64)?;
-        file.write_all(&self.buffer[..held]).map_err(|e| Error::io("write", None, e))
+        file.write_all(&self.buffer[..held]).map_err(|e| failed(&self.root, e))
     }
 
     /// The unnamed data of a backup stream; the rest is lost.
     fn data_alone(&mut self, name: &[u8], mut file: File, info: &BasicInfo, stream: impl Read) -> Result<()> {
-        let failed = |e| Error::io("write", None, e);
+        let root = self.root.again();
+        let failed = |e| Error::io("write to", Some(root.path()), e);
         let mut reader = Reader::new(BufReader::with_capacity(BUFFER, stream), &self.options.limits);
         let (mut end, mut has_data) = (0, false);
         while let Some(header) = reader.advance()? {
@@ -293,7 +296,7 @@ impl TransportWriter {
 
     /// The times that are kept are those of the file on the disk, and the system sets some of them only.
     fn times(&mut self, name: &[u8], file: &File, info: &BasicInfo) -> Result<()> {
-        let kept = set_times(file, info, has_metadata(name))?;
+        let kept = set_times(&self.root, file, info, has_metadata(name))?;
         let lost = [
             ("creation", kept.creation_time != info.creation_time),
             ("last access", kept.last_access_time != info.last_access_time),
@@ -411,8 +414,8 @@ fn collision(there: &[u8], component: &[u8]) -> Error {
 }
 
 /// Gives a file its times, as far as the system can; tells what a reader of the folder will find.
-fn set_times(file: &File, info: &BasicInfo, has_metadata: bool) -> Result<BasicInfo> {
-    let failed = |e| Error::io("set times", None, e);
+fn set_times(root: &Root, file: &File, info: &BasicInfo, has_metadata: bool) -> Result<BasicInfo> {
+    let failed = |e| Error::io("set times in", Some(root.path()), e);
     let write = info.last_write_time.unwrap_or(FileTime(FileTime::UNIX_EPOCH_TICKS));
     let write = system_time(write).unwrap_or(UNIX_EPOCH);
     #[allow(unused_mut)]

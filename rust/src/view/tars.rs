@@ -48,13 +48,13 @@ fn indexed(tar: LayerTar, limits: &Limits) -> Result<Index> {
         LayerTar::Stream(stream) => unpack(Reader::new(stream)?, &folder, limits)?,
     };
     let index = folder.path().join("layer.index");
-    Index::build(Arc::new(open_file(&place)?), &index, "", limits)?;
+    Index::build(Arc::new(open_file(&place)?), &index, "", limits).map_err(|e| folder.unnamed(e))?;
     Ok(Index::open(&place, &index, limits)?.keeping(folder))
 }
 
 fn unpack(source: impl Read, folder: &Staging, limits: &Limits) -> Result<PathBuf> {
-    let root = folder.root()?;
-    let file = root.create_file(Path::new("layer.tar"))?;
-    copy_hashed(source, &file, root.path(), limits, &Progress::none())?;
-    Ok(root.path().join("layer.tar"))
+    let name = Path::new("layer.tar");
+    let file = folder.root()?.create_file(name).map_err(|e| folder.unnamed(e))?;
+    copy_hashed(source, &file, &std::env::temp_dir(), limits, &Progress::none())?;
+    Ok(folder.path().join(name))
 }

@@ -4,6 +4,7 @@ use super::{INDEX, Portable, RECORD, TAR, TREE, scan};
 use crate::backend::piped::{Piped, Sender};
 use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::error::{Error, Result, display_name};
+use crate::fs::NamedFile;
 use crate::layer_name::trimmed;
 use crate::nt::name::fold_wtf8;
 use crate::transport;
@@ -67,7 +68,7 @@ impl Portable {
                 let staging = self.scratch()?;
                 let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
                 let (tree, record, below) = (self.path(id, TREE), self.path(id, RECORD), View::new(layers.clone()));
-                let tar = staging.root()?.create_file(Path::new(TAR))?;
+                let tar = NamedFile::new(staging.root()?.create_file(Path::new(TAR))?, &path);
                 let tar = scan::export(&tree, &record, &below, tar, &self.limits)?;
                 Index::build(Arc::new(tar), &index, "", &self.limits)?;
                 let index = Index::open(&path, &index, &self.limits)?;

@@ -67,8 +67,8 @@ impl Portable {
             let draft = draft.map_err(failed)?;
             let syncs = self.fsync.then(|| spawn("sync").spawn_scoped(scope, || growing.sync_behind()));
             let syncs = syncs.transpose().map_err(failed)?;
-            let copied = copy_hashed(tar, writer, self.home.path(), &self.limits, progress);
-            let (draft, synced) = (join(draft), syncs.map_or(Ok(()), join));
+            let copied = copy_hashed(tar, writer, index, &self.limits, progress);
+            let (draft, synced) = (join(draft), syncs.map_or(Ok(()), join).map_err(|e| e.on(Some(index))));
             // Of several errors always the same one: bytes that could not be had, then what is wrong with them.
             let (diff_id, size) = copied?;
             synced?;

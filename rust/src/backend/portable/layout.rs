@@ -189,22 +189,29 @@ fn write_file(view: &View, root: &Root, job: &Job, buffer: &mut [u8]) -> Result<
     let found = view.head(&job.node)?;
     let on_disk = disk_path(place(&job.path))?;
     let mut file = explain(root.create_file(&on_disk))?;
+    let shown = root.path().join(&on_disk);
     if found.entry.data.is_some() {
-        copy(&mut view.open_found(&job.node, &found, None)?, &found.entry, &mut file, buffer)?;
+        let failed = |e| Error::io("write", Some(&shown), e);
+        copy(&mut view.open_found(&job.node, &found, None)?, &found.entry, &mut file, buffer, &failed)?;
     }
     let (accessed, modified) = times(&found.entry.basic_info);
     let mut set = FileTimes::new();
     set = accessed.map_or(set, |time| set.set_accessed(time));
     set = modified.map_or(set, |time| set.set_modified(time));
-    file.set_times(set).map_err(|e| Error::io("write", Some(&root.path().join(&on_disk)), e))?;
+    file.set_times(set).map_err(|e| Error::io("write", Some(&shown), e))?;
     if found.entry.basic_info.attributes.contains(FileAttributes::READONLY) {
         root.set_read_only(&on_disk, true)?;
     }
     Ok(file)
 }
 
-fn copy(data: &mut Data, entry: &LayerEntry, file: &mut File, buffer: &mut [u8]) -> Result<()> {
-    let failed = |e| Error::io("write", None, e);
+fn copy(
+    data: &mut Data,
+    entry: &LayerEntry,
+    file: &mut File,
+    buffer: &mut [u8],
+    failed: &dyn Fn(std::io::Error) -> Error,
+) -> Result<()> {
     let Some(ranges) = entry.sparse_ranges() else {
         loop {
             let n = data.read(buffer).map_err(from_io)?;

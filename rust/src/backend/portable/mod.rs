@@ -20,7 +20,7 @@ mod tree;
 use super::{Backend, BackendOptions, Capabilities, Change, Export, Imported, LayerKind};
 use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
-use crate::fs::{Kind, Root, Staging, staging, sync_names};
+use crate::fs::{Kind, NamedFile, Root, Staging, staging, sync_names};
 use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
 use crate::policy::OnLoss;
@@ -102,7 +102,7 @@ impl Portable {
         let root = self.transport_folder(id)?;
         let staging = self.scratch()?;
         let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
-        let tar = staging.root()?.create_file(Path::new(TAR))?;
+        let tar = NamedFile::new(staging.root()?.create_file(Path::new(TAR))?, &path);
         let (tar, _) = transport::to_layer_tar(&root, tar, self.lossless())?;
         Index::build(Arc::new(tar), &index, "", &self.limits)?;
         Ok(Index::open(&path, &index, &self.limits)?.keeping(staging))

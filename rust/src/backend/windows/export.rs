@@ -9,8 +9,8 @@ use crate::backend::piped::{Piped, Sender};
 use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::digest::{Expected, Verified};
 use crate::error::{Error, ErrorKind, Result, StoreFault};
-use crate::fs::Root;
 use crate::fs::staging::Staging;
+use crate::fs::{NamedFile, Root, temporary_file};
 use crate::layer_name::trimmed;
 use crate::layer_tar::{LayerWriter, WriterOptions};
 use crate::problem::{Flaw, ProblemCode};
@@ -29,7 +29,7 @@ impl Hcs {
             LayerKind::Imported => {
                 let index = self.index(id)?;
                 let tar = index.tar();
-                let size = tar.size().map_err(|e| Error::io("read", None, e))?;
+                let size = tar.size().map_err(|e| Error::io("read", Some(&self.path(id)), e))?;
                 let what = format!("layer \"{id}\"");
                 let expected = Expected { size: Some(size), digest: index.imported().diff_id, what };
                 Box::new(Verified::new(Slice::new(tar, 0, size), expected))
@@ -143,11 +143,11 @@ impl Hcs {
     }
 
     fn index_of_export(&self, id: &LayerId, chain: &[LayerId]) -> Result<Index> {
-        let mut tar = tempfile::tempfile_in(self.home.path().join(super::TMP))
-            .map_err(|e| Error::io("create a file in", Some(&self.home.path().join(super::TMP)), e))?;
+        let mut tar = temporary_file(&self.home.path().join(super::TMP))?;
+        let failed = |e| Error::io("write", Some(&self.path(id)), e);
         let write = self.transfer(id, chain)?;
-        write(tar.try_clone().map_err(|e| Error::io("open", None, e))?)?;
-        tar.flush().map_err(|e| Error::io("write", None, e))?;
+        write(NamedFile::new(tar.try_clone().map_err(failed)?, self.path(id)))?;
+        tar.flush().map_err(failed)?;
         let staging = self.staging()?;
         let path = staging.path().join(INDEX);
         let tar = Arc::new(tar);
@@ -173,7 +173,7 @@ impl Hcs {
                 return Ok(());
             }
         };
-        let size = tar.size().map_err(|e| Error::io("read", None, e))?;
+        let size = tar.size().map_err(|e| Error::io("read", Some(&self.path(id)), e))?;
         let whole = Slice::new(tar.clone(), 0, size);
         let diff_id = match crate::digest::copy_hashed(whole, io::sink(), &path, &self.limits, progress) {
             Ok((diff_id, _)) => diff_id,

@@ -6,6 +6,7 @@ use super::folder::{Folder, Security};
 use super::privilege::{Privilege, Privileges};
 use crate::backup_stream::{Reader, StreamId};
 use crate::error::{Error, Result, from_io};
+use crate::fs::temporary_file;
 use crate::layer_name::trimmed;
 use crate::limits::Limits;
 use crate::nt::name::wtf8_from_utf16;
@@ -50,6 +51,8 @@ impl LayerFiles {
         let source = BackupReader::new(self.folder.open_read(owner, Security::Left)?, Security::Left);
         let mut streams = Reader::new(BufReader::with_capacity(64 << 10, source), &self.limits);
         let mut copy = None;
+        let folder = std::env::temp_dir();
+        let failed = |e| Error::io("write a temporary file in", Some(&folder), e);
         while let Some(header) = streams.advance()? {
             let offset = match (&copy, header.id) {
                 (None, StreamId::ALTERNATE_DATA) if is_named(&header.name, stream) => 0,
@@ -59,22 +62,22 @@ impl LayerFiles {
             };
             let file = match &mut copy {
                 Some(file) => file,
-                None => copy.insert(tempfile::tempfile().map_err(|e| Error::io("create", None, e))?),
+                None => copy.insert(temporary_file(&folder)?),
             };
-            file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("write", None, e))?;
+            file.seek(SeekFrom::Start(offset)).map_err(failed)?;
             loop {
                 let chunk = streams.data()?;
                 if chunk.is_empty() {
                     break;
                 }
-                file.write_all(chunk).map_err(|e| Error::io("write", None, e))?;
+                file.write_all(chunk).map_err(failed)?;
                 let n = chunk.len();
                 streams.consume(n);
             }
             // A last block without data tells where the stream ends.
             let end = offset + header.data_size();
-            if file.metadata().map_err(from_io)?.len() < end {
-                file.set_len(end).map_err(|e| Error::io("write", None, e))?;
+            if file.metadata().map_err(failed)?.len() < end {
+                file.set_len(end).map_err(failed)?;
             }
         }
         copy.ok_or_else(|| {

@@ -1,7 +1,7 @@
 //! Threads that write files while the caller walks the view, and threads that wait for the disk to have them.
 
 use super::{Options, write_file};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, display_name};
 use crate::fs::Root;
 use crate::view::chain::{Node, View};
 use std::cell::RefCell;
@@ -76,11 +76,12 @@ impl Crew {
         }
         for _ in 0..if options.durable { WAITING } else { 0 } {
             let (to_sync, failure, working) = (Arc::clone(&to_sync), Arc::clone(&failure), working.clone());
+            let tree = folder.to_path_buf();
             let work = move || {
                 let _working = working;
                 while let Some((file, path)) = next(&to_sync) {
                     if let Err(error) = file.sync_all() {
-                        fail(&failure, Error::io("sync", None, error).in_member(&path));
+                        fail(&failure, Error::io("sync", Some(&tree.join(display_name(&path))), error));
                     }
                 }
             };

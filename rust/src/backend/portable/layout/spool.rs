@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::nt::basic_info::BasicInfo;
+use crate::source;
 use std::io::{BufReader, BufWriter, Read, Seek, SeekFrom, Write};
-use tempfile::SpooledTempFile;
 
 const IN_MEMORY: usize = 1 << 20;
 
@@ -28,13 +28,13 @@ pub(super) enum Task {
 
 /// Tasks in order.
 pub(super) struct Spool {
-    file: BufWriter<SpooledTempFile>,
+    file: BufWriter<source::Spool>,
     tasks: u64,
 }
 
 impl Spool {
     pub fn new() -> Self {
-        Spool { file: BufWriter::new(SpooledTempFile::new(IN_MEMORY)), tasks: 0 }
+        Spool { file: BufWriter::new(source::Spool::new(IN_MEMORY)), tasks: 0 }
     }
 
     pub fn push(&mut self, task: &Task) -> Result<()> {

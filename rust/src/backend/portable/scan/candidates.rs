@@ -287,5 +287,5 @@ fn layer_kind(now: &Stat) -> Result<()> {
 }
 
 fn failed(error: rusqlite::Error) -> Error {
-    broken(Path::new("(temporary)"), error)
+    broken(&std::env::temp_dir(), error)
 }

@@ -10,10 +10,10 @@ use crate::layer_name::{UTILITY_VM_FILES, base_name, components, parent, root_na
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::{Capped, Loss, LossKind, Losses};
+use crate::source::Spool;
 use crate::transport::names::{Directory, ROOTS, Taken, Tree, check_name};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
-use tempfile::SpooledTempFile;
 
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -52,7 +52,7 @@ pub struct BaseLayerWriter<'a> {
     times: BTreeMap<Directory, BasicInfo>,
     hard_links: Vec<(Vec<u8>, Vec<u8>)>,
     /// The reparse points of folders, one behind the other, and where each is.
-    reparse_points: SpooledTempFile,
+    reparse_points: Spool,
     reparse_places: BTreeMap<Directory, (u64, usize)>,
     losses: Losses,
     report: BaseLayerReport,
@@ -70,7 +70,7 @@ impl<'a> BaseLayerWriter<'a> {
             options,
             times: BTreeMap::new(),
             hard_links: Vec::new(),
-            reparse_points: SpooledTempFile::new(SPOOL),
+            reparse_points: Spool::new(SPOOL),
             reparse_places: BTreeMap::new(),
             report: BaseLayerReport::default(),
             poisoned: false,
