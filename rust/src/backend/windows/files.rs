@@ -5,7 +5,7 @@ use super::base_layer::saved_copy_of;
 use super::folder::{Folder, Security};
 use super::privilege::{Privilege, Privileges};
 use crate::backup_stream::{Reader, StreamId};
-use crate::error::{Error, Result, from_io};
+use crate::error::{Error, Result};
 use crate::fs::temporary_file;
 use crate::layer_name::trimmed;
 use crate::limits::Limits;

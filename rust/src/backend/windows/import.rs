@@ -19,7 +19,6 @@ use crate::policy::Policy;
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::tar_split::disassemble;
-use crate::transport::convert::{EntryStream, whiteout_target};
 use crate::transport::{HardLink, HardLinks, TransportOptions, TransportWriter};
 use crate::view::index::{Index, Summary};
 use std::fs::File;

@@ -5,7 +5,7 @@ use super::super::folder::{Folder, Security};
 use super::super::handle::{FileId, Info, Object};
 use super::{BaseLayerOptions, saved_copy_of};
 use crate::backup_stream::ReplacedData;
-use crate::error::{Error, Limit, Result};
+use crate::error::{Limit, Result};
 use crate::layer_name::{FILES, HIVES, UTILITY_VM, join};
 use crate::layer_tar::{EntryKind, LayerEntry, UnnamedData};
 use crate::nt::BasicInfo;

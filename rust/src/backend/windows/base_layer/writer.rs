@@ -11,7 +11,7 @@ use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
 use crate::policy::{Capped, Loss, LossKind, Losses};
 use crate::source::Spool;
-use crate::transport::names::{Directory, ROOTS, Taken, Tree, check_name};
+use crate::transport::names::{Directory, Taken, Tree, check_name};
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom, Write};
 
