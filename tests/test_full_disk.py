@@ -60,7 +60,9 @@ def filled(disk: Path) -> Iterator[int]:
 
 
 @pytest.fixture(params=["a full disk", "a limit on files"])
-def full(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Path, Full]]:
+def full(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[Path, Full]]:
     """Give a folder, and what takes the room in it away; the folder for temporary files is on the same disk."""
     if sys.platform == "win32":
         pytest.skip("the disk of a Windows host is not ours to fill")

@@ -18,7 +18,11 @@ def test_a_page_is_up_to_date(tool: str) -> None:
 
 @pytest.mark.parametrize(
     ("page", "source", "least"),
-    [("errors.md", "error/codes.rs", 50), ("formats/problems.md", "problem.rs", 20), ("formats/losses.md", "policy.rs", 20)],
+    [
+        ("errors.md", "error/codes.rs", 50),
+        ("formats/problems.md", "problem.rs", 20),
+        ("formats/losses.md", "policy.rs", 20),
+    ],
 )
 def test_every_code_is_on_the_page(page: str, source: str, least: int) -> None:
     text = (ROOT / "docs" / page).read_text(encoding="utf-8")

@@ -3,8 +3,8 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use std::io::Read;
-use winlayers::tar::Reader;
 use winlayers::source::Source;
+use winlayers::tar::Reader;
 
 fuzz_target!(|data: &[u8]| {
     if let (Some(ours), Some(theirs)) = (ours(data), theirs(data)) {

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 use tempfile::TempDir;
 use winlayers::layer::{PackOptions, pack, sidecar_path};
-use winlayers::progress::Progress;
 use winlayers::layer_tar::LayerReader;
 use winlayers::policy::Policy;
+use winlayers::progress::Progress;
 use winlayers::source::Source;
 use winlayers_fuzz::{limits, mutate};
 

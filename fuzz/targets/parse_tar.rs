@@ -4,8 +4,8 @@
 
 use libfuzzer_sys::{fuzz_mutator, fuzz_target};
 use winlayers::error::Result;
-use winlayers::tar::Reader;
 use winlayers::source::Source;
+use winlayers::tar::Reader;
 
 fuzz_target!(|input: (u8, &[u8])| {
     let (size, data) = input;

@@ -7,10 +7,10 @@ use std::path::Path;
 use tempfile::TempDir;
 use winlayers::error::Result;
 use winlayers::layer::{PackOptions, extract, pack};
-use winlayers::progress::Progress;
 use winlayers::layer_tar::{EntryKind, LayerReader};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::Policy;
+use winlayers::progress::Progress;
 use winlayers::source::Source;
 use winlayers_fuzz::{limits, mutate, names, read};
 

@@ -7,7 +7,9 @@ use std::io::Cursor;
 use std::sync::Arc;
 use winlayers::backup_stream::{Reader, StreamId, Writer};
 use winlayers::error::Result;
-use winlayers::layer_tar::{Dialect, EntryData, EntryStream, LayerEntry, LayerReader, LayerWriter, RandomReader, WriterOptions};
+use winlayers::layer_tar::{
+    Dialect, EntryData, EntryStream, LayerEntry, LayerReader, LayerWriter, RandomReader, WriterOptions,
+};
 use winlayers::nt::BasicInfo;
 use winlayers::policy::{OnLoss, Policy};
 use winlayers::source::Source;
@@ -49,8 +51,7 @@ fn write(info: &BasicInfo, stream: &[u8], dialect: Dialect, on_loss: OnLoss) -> 
 
 fn check(tar: Vec<u8>, info: &BasicInfo, stream: &[u8]) {
     let source = Arc::new(tar.clone());
-    let mut reader =
-        RandomReader::new(source.clone(), Policy::default(), &winlayers_fuzz::limits()).expect("memory");
+    let mut reader = RandomReader::new(source.clone(), Policy::default(), &winlayers_fuzz::limits()).expect("memory");
     let found = reader.next_found().expect("our own tar").expect("one entry");
     assert_eq!(&found.entry.basic_info, info);
     let data = EntryData::Random { source: &*source, places: &found.places };

@@ -8,8 +8,8 @@ use std::io::{Cursor, Read};
 use std::sync::LazyLock;
 use tempfile::TempDir;
 use winlayers::compress;
-use winlayers::progress::Progress;
 use winlayers::layer_tar::EntryKind;
+use winlayers::progress::Progress;
 use winlayers::store::{Driver, LayerStore, StoreOptions};
 use winlayers_fuzz::{limits, mutate, names};
 
