@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 
 use pyo3::buffer::PyBuffer;
-use pyo3::exceptions::{PyOSError, PyValueError};
+use pyo3::exceptions::{PyLookupError, PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyMemoryView, PySlice, PyString};
 
 use super::convert::str_from_wtf8;
-use super::reader::{Origin, Shared};
+use super::origin::{Origin, Shared};
 use crate::error::{Error, Misuse, Result};
 use crate::layer_tar::{BackupStream, DataPlace, EntryData, LayerEntry, Part};
 
@@ -25,7 +25,7 @@ pub(super) fn register(module: &Bound<'_, PyModule>) -> PyResult<()> {
 }
 
 /// Where a file takes its bytes from.
-pub(crate) enum Kind {
+enum Kind {
     Random {
         place: DataPlace,
         position: u64,
@@ -43,10 +43,6 @@ pub(crate) enum Kind {
         generation: u64,
         stream: BackupStream,
     },
-}
-
-struct State {
-    kind: Kind,
 }
 
 thread_local! {
@@ -137,28 +133,85 @@ pub(super) fn read_into(buffer: &Bound<'_, PyAny>, py: Python<'_>, fill: &mut Fi
 #[pyclass(frozen, module = "winlayers")]
 pub(crate) struct DataFile {
     shared: Arc<Shared>,
-    state: Mutex<State>,
+    state: Mutex<Kind>,
     closed: AtomicBool,
     size: Option<u64>,
     parts: Option<Arc<std::sync::atomic::AtomicU64>>,
 }
 
 impl DataFile {
-    pub fn new(shared: &Arc<Shared>, kind: Kind, size: Option<u64>) -> Self {
-        let state = Mutex::new(State { kind });
-        DataFile { shared: Arc::clone(shared), state, closed: AtomicBool::new(false), size, parts: None }
+    fn new(shared: &Arc<Shared>, kind: Kind, size: Option<u64>) -> Self {
+        DataFile {
+            shared: Arc::clone(shared),
+            state: Mutex::new(kind),
+            closed: AtomicBool::new(false),
+            size,
+            parts: None,
+        }
     }
 
-    pub fn random(shared: &Arc<Shared>, place: DataPlace) -> Self {
+    fn random(shared: &Arc<Shared>, place: DataPlace) -> Self {
         let size = place.size();
         DataFile::new(shared, Kind::Random { place, position: 0 }, Some(size))
+    }
+
+    /// The unnamed data, or that of a named stream.
+    pub fn open(py: Python<'_>, origin: &Origin, entry: &LayerEntry, stream: Option<&[u8]>) -> PyResult<Self> {
+        let missing = || {
+            let name = stream.map_or_else(|| "unnamed data".to_owned(), |s| format!("stream \"{}\"", s.escape_ascii()));
+            PyLookupError::new_err(format!("the entry has no {name}"))
+        };
+        match origin {
+            Origin::Random { shared, places } => {
+                shared.random()?;
+                let index = match stream {
+                    None => entry.data.is_some().then_some(0),
+                    Some(name) => entry.streams.iter().flatten().position(|stream| stream.name == name).map(|i| i + 1),
+                };
+                let place = index.and_then(|i| places.get(i)).ok_or_else(missing)?;
+                Ok(DataFile::random(shared, place.clone()))
+            }
+            Origin::Forward { shared, generation } => {
+                // The unnamed data comes first; a named stream is searched for, over what comes before it.
+                let found = py.detach(|| {
+                    shared.take(*generation, |core| {
+                        while let Some(part) = core.next_part()? {
+                            if part.stream.as_deref() == stream {
+                                return Ok(Some(part.size));
+                            }
+                            if stream.is_none() {
+                                break;
+                            }
+                        }
+                        Ok(None)
+                    })
+                })?;
+                let size = found.ok_or_else(missing)?;
+                Ok(DataFile::new(shared, Kind::Forward { generation: *generation, part: None }, Some(size)))
+            }
+        }
+    }
+
+    /// The backup stream of an entry.
+    pub fn backup_stream(py: Python<'_>, origin: &Origin, entry: &LayerEntry) -> PyResult<Self> {
+        Ok(match origin {
+            Origin::Random { shared, places } => {
+                shared.random()?;
+                let stream = BackupStream::new(entry)?;
+                DataFile::new(shared, Kind::RandomStream { stream, places: Arc::clone(places) }, None)
+            }
+            Origin::Forward { shared, generation } => {
+                let stream = py.detach(|| shared.take(*generation, |_| BackupStream::new(entry)))?;
+                DataFile::new(shared, Kind::ForwardStream { generation: *generation, stream }, None)
+            }
+        })
     }
 
     /// Everything that is left.
     pub fn read_all<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyBytes>> {
         let mut guard = self.lock()?;
         let state = &mut *guard;
-        let known = match &state.kind {
+        let known = match &*state {
             Kind::Random { place, position } => Some(place.size().saturating_sub(*position)),
             _ => None,
         };
@@ -171,7 +224,7 @@ impl DataFile {
         read_rest(py, &mut |out| self.fill(state, out))
     }
 
-    fn lock(&self) -> Result<MutexGuard<'_, State>> {
+    fn lock(&self) -> Result<MutexGuard<'_, Kind>> {
         if self.closed.load(Ordering::Relaxed) {
             return Err(Error::misuse(Misuse::Closed, "the file"));
         }
@@ -183,10 +236,10 @@ impl DataFile {
     }
 
     /// Reads until `out` is full or the data ends.
-    fn fill(&self, state: &mut State, out: &mut [u8]) -> Result<usize> {
+    fn fill(&self, state: &mut Kind, out: &mut [u8]) -> Result<usize> {
         let mut done = 0;
         while done < out.len() {
-            let n = self.read_some(&mut state.kind, &mut out[done..])?;
+            let n = self.read_some(state, &mut out[done..])?;
             if n == 0 {
                 break;
             }
@@ -254,14 +307,14 @@ impl DataFile {
 
     /// Whether `seek` works: for data of a seekable reader.
     fn seekable(&self) -> PyResult<bool> {
-        Ok(matches!(self.lock()?.kind, Kind::Random { .. }))
+        Ok(matches!(*self.lock()?, Kind::Random { .. }))
     }
 
     /// Goes to a position, as `io.IOBase.seek`.
     #[pyo3(signature = (offset, whence=0))]
     fn seek(&self, offset: i64, whence: u8) -> PyResult<u64> {
         let mut state = self.lock()?;
-        let Kind::Random { place, position } = &mut state.kind else {
+        let Kind::Random { place, position } = &mut *state else {
             return Err(PyOSError::new_err("this file does not seek"));
         };
         let base = match whence {
@@ -277,7 +330,7 @@ impl DataFile {
 
     /// The position, where `seek` works.
     fn tell(&self) -> PyResult<u64> {
-        match &self.lock()?.kind {
+        match &*self.lock()? {
             Kind::Random { position, .. } => Ok(*position),
             _ => Err(PyOSError::new_err("this file does not seek")),
         }

@@ -8,8 +8,8 @@ use pyo3::types::{PyBytes, PyDict, PyString, PyTuple};
 
 use super::convert::{bytes_of, name_bytes, str_from_wtf8};
 use super::data::{DataFile, PartIterator};
+use super::origin::Origin;
 use super::policy::rebuild;
-use super::reader::Origin;
 use super::security::SecurityDescriptor;
 use super::values::{BasicInfo, ExtendedAttribute, ReparsePoint};
 use crate::error::{Error, Misuse};
@@ -256,7 +256,7 @@ impl Entry {
     #[pyo3(signature = (stream=None))]
     fn open(&self, py: Python<'_>, stream: Option<&Bound<'_, PyAny>>) -> PyResult<DataFile> {
         let stream = stream.map(name_bytes).transpose()?;
-        self.attached()?.open(py, &self.inner, stream.as_deref())
+        DataFile::open(py, self.attached()?, &self.inner, stream.as_deref())
     }
 
     /// All of the unnamed data, or of a named stream.
@@ -273,7 +273,7 @@ impl Entry {
     /// The entry as `BackupRead` would hand it out: in its recorded order where there is one, else SECURITY, EA,
     /// REPARSE, DATA, named streams. A binary file.
     fn backup_stream(&self, py: Python<'_>) -> PyResult<DataFile> {
-        self.attached()?.backup_stream(py, &self.inner)
+        DataFile::backup_stream(py, self.attached()?, &self.inner)
     }
 
     fn __eq__(&self, other: &Self) -> bool {

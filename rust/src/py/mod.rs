@@ -12,6 +12,7 @@ mod flags;
 mod host;
 mod io;
 mod layer;
+mod origin;
 mod policy;
 mod reader;
 mod security;

@@ -8,10 +8,11 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList, PyMapping};
 
 use super::convert::{bytes_of, name_bytes};
+use super::data::DataFile;
 use super::entry::Entry;
 use super::io::{Backed, FileObject, Given, Sink};
+use super::origin::Origin;
 use super::policy::{Limits, Policy, limits_or_default, losses, on_loss, policy_or_default, totals};
-use super::reader::Origin;
 use super::values::BasicInfo;
 use crate::error::{Error, Misuse, Result};
 use crate::layer_tar::{
@@ -314,7 +315,7 @@ impl LayerWriter {
                 })
             }
             Origin::Forward { .. } => {
-                let file = Py::new(py, origin.backup_stream(py, &inner)?)?.into_any();
+                let file = Py::new(py, DataFile::backup_stream(py, origin, &inner)?)?.into_any();
                 self.with(py, move |core| {
                     let stream = BufReader::with_capacity(BUFFER, FileObject::new(file));
                     let size = (inner.kind == EntryKind::File || inner.size() > 0).then_some(inner.size());
