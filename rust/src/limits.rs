@@ -40,24 +40,27 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Limits {
-            path: 32_767,
-            component: 255,
-            pax_body: 1 << 20,
-            extended_attributes: 64 << 10,
-            reparse_point: (16 << 10) + 24,
-            security_descriptor: 64 << 10,
-            streams: 4_096,
-            entries: 16_000_000,
-            member_bytes: 1 << 40,
-            total_bytes: 4 << 40,
-            sparse_ranges: 1_000_000,
-            line: 4 << 20,
-        }
+        Limits::DEFAULT
     }
 }
 
 impl Limits {
+    /// The defaults.
+    pub const DEFAULT: Limits = Limits {
+        path: 32_767,
+        component: 255,
+        pax_body: 1 << 20,
+        extended_attributes: 64 << 10,
+        reparse_point: (16 << 10) + 24,
+        security_descriptor: 64 << 10,
+        streams: 4_096,
+        entries: 16_000_000,
+        member_bytes: 1 << 40,
+        total_bytes: 4 << 40,
+        sparse_ranges: 1_000_000,
+        line: 4 << 20,
+    };
+
     /// The largest value that a bound allows.
     #[must_use]
     pub fn of(&self, limit: Limit) -> u64 {
