@@ -109,8 +109,6 @@ closed_set! {
         StreamName = "stream_name", "it will be read under another name" => Warning;
         /// The order of streams.
         StreamOrder = "stream_order", "order and attributes of its streams" => Info;
-        /// A last write time that is not recorded: it reads as 1970.
-        TimeAbsent = "time_absent", "no last write time reads as 1970" => Warning;
         /// A time outside 1677 to 2262, which wraps around.
         TimeRange = "time_range", "a time that is out of range" => Warning;
         /// Times that a file of a transport folder or a host cannot have.

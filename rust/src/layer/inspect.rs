@@ -7,14 +7,14 @@ use crate::fs::disk::check_stream_name;
 use crate::layer_name::{
     OPAQUE_WHITEOUT, base_name, hidden_by, is_named_like_whiteout, parents, root_name, top, trimmed, with_backslashes,
 };
-use crate::layer_tar::{Body, EntryKind, LayerEntry};
+use crate::layer_tar::{Body, EntryKind, LayerEntry, go_winio_losses};
 use crate::limits::Limits;
 use crate::nt::name::{Win32Trouble, fold_into, utf16_from_wtf8, win32_trouble};
 use crate::nt::path::check_member_name;
 use crate::nt::reparse::{ReparseKind, ReparsePoint};
 use crate::nt::security::SecurityDescriptor;
-use crate::nt::{FileAttributes, FileTime, ea};
-use crate::policy::{Capped, Loss, LossKind, Policy};
+use crate::nt::{FileAttributes, ea};
+use crate::policy::{Capped, Loss, Policy};
 use crate::problem::{Flaw, Problem, ProblemCode};
 use crate::tar::Member;
 use std::collections::HashSet;
@@ -98,9 +98,6 @@ impl<'a> Inspector<'a> {
         self.attributes(entry, at);
         if entry.kind == EntryKind::Whiteout {
             self.whiteout(entry, at);
-        }
-        if member.sparse.is_some() || member.pax.iter().any(|(key, _)| key.starts_with(b"WINLAYERS.")) {
-            self.go_winio_losses(entry, member);
         }
         Ok(())
     }
@@ -338,48 +335,14 @@ impl<'a> Inspector<'a> {
     }
 
     /// What the go-winio dialect would lose of an entry that has records beyond it.
-    fn go_winio_losses(&mut self, entry: &LayerEntry, member: &Member) {
-        let mut lost: Vec<(LossKind, String)> = Vec::new();
-        let plan = entry.recorded.as_deref().unwrap_or_default();
-        if entry.sparse_ranges().is_some() || plan.iter().any(|stream| stream.header.sparse_offset.is_some()) {
-            lost.push((LossKind::Sparse, "holes become zeros".into()));
-        }
-        if member.pax.get(crate::layer_tar::keys::TIMES).is_some() {
-            let absent = entry.basic_info.last_write_time.is_none();
-            let text = entry.basic_info.last_write_time.unwrap_or(FileTime(0)).to_string();
-            lost.push(if absent {
-                (LossKind::TimeAbsent, "no last write time reads as 1970".into())
-            } else {
-                (LossKind::TimeRange, format!("a time such as {text} is out of range"))
-            });
-        }
-        if entry.extended_attributes.iter().any(|attribute| attribute.flags != 0) {
-            lost.push((LossKind::EaFlags, "flags of extended attributes".into()));
-        }
-        if member.pax.get(crate::layer_tar::keys::EA_DATA).is_some() {
-            lost.push((LossKind::EaEncoding, "order, duplicates, padding or offsets of extended attributes".into()));
-        }
-        if member.pax.get(crate::layer_tar::keys::REPARSE).is_some() {
-            if entry.kind == EntryKind::Reparse {
-                lost.push((LossKind::ReparseTag, "the dialect refuses this reparse tag".into()));
-            } else {
-                lost.push((LossKind::ReparsePoint, "only its print name is kept".into()));
-            }
-        }
-        let usual = [StreamId::SECURITY_DATA, StreamId::EA_DATA, StreamId::REPARSE_DATA, StreamId::SPARSE_BLOCK];
-        let mut dropped = false;
-        for stream in plan {
-            let header = &stream.header;
-            if matches!(stream.body, Body::Inline(_)) && !usual.contains(&header.id) {
-                dropped = true;
-                lost.push((LossKind::Stream, format!("{} of {} bytes", header.id, header.data_size())));
-            }
-        }
-        if !plan.is_empty() && !dropped && entry.sparse_ranges().is_none() {
-            lost.push((LossKind::StreamOrder, "order or attributes of its streams".into()));
-        }
-        for (kind, detail) in lost {
-            self.losses.push(kind.name(), Loss { path: entry.name.clone(), stream: None, kind, detail });
+    pub fn go_winio_losses(&mut self, entry: &LayerEntry) {
+        for loss in go_winio_losses(entry, self.limits) {
+            self.losses.push(loss.kind.name(), loss);
         }
     }
+}
+
+/// Whether a member has more than the go-winio dialect can carry.
+pub(super) fn is_beyond_go_winio(member: &Member) -> bool {
+    member.sparse.is_some() || member.pax.iter().any(|(key, _)| key.starts_with(b"WINLAYERS."))
 }

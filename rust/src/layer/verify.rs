@@ -1,11 +1,11 @@
 //! Reads a layer once: its digest to the very end of the source, and every problem with its place.
 
 use super::holes::{Holes, RecordedBlocks};
-use super::inspect::Inspector;
+use super::inspect::{Inspector, is_beyond_go_winio};
 use super::report::LayerReport;
 use crate::digest::{Tee, digest, front_to_back};
 use crate::error::{Error, Format, Limit, Result};
-use crate::layer_tar::{LayerEntry, LayerReader};
+use crate::layer_tar::{LayerEntry, LayerReader, NamedStream};
 use crate::limits::Limits;
 use crate::policy::Policy;
 use crate::problem::Flaw;
@@ -65,7 +65,7 @@ impl Verifier<'_> {
                 Ok(None) => break,
                 Ok(Some(entry)) => {
                     self.entries += 1;
-                    framed &= self.entry(&entry)?;
+                    framed &= self.entry(entry)?;
                 }
                 Err(error) => framed &= self.failed(error)?,
             }
@@ -77,21 +77,22 @@ impl Verifier<'_> {
     }
 
     /// Looks at an entry and its data; `false` when nobody knows where the next member begins.
-    fn entry(&mut self, entry: &LayerEntry) -> Result<bool> {
-        self.inspector.entry(entry, self.reader.member())?;
-        let mut index = 0;
-        let mut streams = HashSet::new();
-        let mut blocks = RecordedBlocks::of(entry);
+    fn entry(&mut self, mut entry: LayerEntry) -> Result<bool> {
+        self.inspector.entry(&entry, self.reader.member())?;
+        let loses = is_beyond_go_winio(self.reader.member());
+        let mut named = Vec::new();
+        let mut seen = HashSet::new();
+        let mut blocks = RecordedBlocks::of(&entry);
         loop {
             match self.reader.next_part() {
                 Ok(None) => break,
                 Ok(Some(part)) => {
                     let position = self.reader.member().position;
-                    if let Some(stream) = part.stream {
-                        index += 1;
-                        self.inspector.stream(entry, &stream, position, &mut streams);
+                    if let Some(name) = part.stream {
+                        self.inspector.stream(&entry, &name, position, &mut seen);
+                        named.push(NamedStream { name, size: part.size });
                     }
-                    let holes = blocks.holes(index, self.reader.member());
+                    let holes = blocks.holes(named.len(), self.reader.member());
                     match self.data_in_holes(holes) {
                         Ok(None) => {}
                         Ok(Some(at)) => {
@@ -103,6 +104,12 @@ impl Verifier<'_> {
                 }
                 Err(error) => return self.failed(error),
             }
+        }
+        if loses {
+            if let Err(error) = entry.set_streams(named) {
+                return self.failed(error.in_member(&entry.name));
+            }
+            self.inspector.go_winio_losses(&entry);
         }
         Ok(true)
     }

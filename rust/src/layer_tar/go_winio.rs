@@ -3,14 +3,14 @@
 //! Source: behaviour of github.com/Microsoft/go-winio v0.6.4, package backuptar. A source that can be rewound is read
 //! twice, as there: once for what belongs into the header, once for the data.
 
-use super::entry::LayerEntry;
+use super::entry::{EntryKind, LayerEntry};
 use super::facts::{
     Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time, zeros,
 };
 use super::keys;
 use super::keys::BASE64;
 use super::plan::{member_stream_name, wire_name};
-use super::source::StreamSource;
+use super::source::{EntryStreams, StreamSource};
 use crate::backup_stream::sparse::Collector;
 use crate::backup_stream::{StreamHeader, StreamId, stream_attributes};
 use crate::error::{Error, Format, Limit, Misuse, Result, Rule};
@@ -18,13 +18,96 @@ use crate::limits::Limits;
 use crate::nt::basic_info::BasicInfo;
 use crate::nt::reparse::ReparsePoint;
 use crate::nt::{ea, name};
-use crate::policy::{LossKind, Losses};
-use crate::tar::{Writer, typeflag};
+use crate::policy::{Loss, LossKind, Losses, OnLoss};
+use crate::tar::{MemberHeader, Writer, has_no_data, typeflag};
 use base64::Engine;
-use std::io::Write;
+use std::io::{self, Write};
 
-pub(super) struct Encoder<'a, W: Write> {
-    pub tar: &'a mut Writer<W>,
+/// What an entry is written to.
+pub(super) trait Output {
+    /// As [`Writer::start`].
+    fn start(&mut self, member: &MemberHeader<'_>) -> Result<()>;
+    /// As [`Writer::data_left`].
+    fn data_left(&self) -> u64;
+    /// Takes the `size` bytes of the current stream.
+    fn copy<S: StreamSource>(&mut self, source: &mut S, size: u64) -> Result<()>;
+    /// Takes `n` zeros.
+    fn zeros(&mut self, n: u64) -> Result<()>;
+}
+
+impl<W: Write> Output for Writer<W> {
+    fn start(&mut self, member: &MemberHeader<'_>) -> Result<()> {
+        Writer::start(self, member)
+    }
+
+    fn data_left(&self) -> u64 {
+        Writer::data_left(self)
+    }
+
+    fn copy<S: StreamSource>(&mut self, source: &mut S, _size: u64) -> Result<()> {
+        copy(source, self)
+    }
+
+    fn zeros(&mut self, n: u64) -> Result<()> {
+        zeros(self, n)
+    }
+}
+
+/// Writes headers alone, to nowhere, and passes over data: for what is lost.
+struct Nowhere {
+    headers: Writer<io::Sink>,
+    data_left: u64,
+}
+
+impl Output for Nowhere {
+    fn start(&mut self, member: &MemberHeader<'_>) -> Result<()> {
+        self.data_left = if has_no_data(member.typeflag) { 0 } else { member.size };
+        self.headers.start(&MemberHeader { size: 0, records: member.records.clone(), ..*member })
+    }
+
+    fn data_left(&self) -> u64 {
+        self.data_left
+    }
+
+    fn copy<S: StreamSource>(&mut self, source: &mut S, size: u64) -> Result<()> {
+        self.zeros(size)?;
+        source.pass_over()
+    }
+
+    fn zeros(&mut self, n: u64) -> Result<()> {
+        self.data_left = self.data_left.saturating_sub(n);
+        Ok(())
+    }
+}
+
+/// What the dialect would lose of an entry whose streams are known: those that writing it would report, up to what the
+/// dialect refuses, which is the last one then.
+#[must_use]
+pub fn losses(entry: &LayerEntry, limits: &Limits) -> Vec<Loss> {
+    let mut losses = Losses::new(OnLoss::Report);
+    let written = match entry.kind {
+        EntryKind::Whiteout => Ok(()),
+        EntryKind::HardLink => time_losses(&entry.basic_info, &entry.name, &mut losses),
+        EntryKind::File | EntryKind::Directory | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse => {
+            let mut tar = Nowhere { headers: Writer::new(io::sink()), data_left: 0 };
+            let (name, size) = (&entry.name, Some(entry.size()));
+            let mut encoder = Encoder { tar: &mut tar, losses: &mut losses, limits, name, entry, size };
+            EntryStreams::headers(entry).and_then(|mut source| encoder.write(&mut source))
+        }
+    };
+    let mut lost = losses.into_list().items;
+    if let Err(Error::Refused { rule, detail, .. }) = written {
+        let (kind, detail) = match rule {
+            Rule::ReparseTag => (LossKind::ReparseTag, LossKind::ReparseTag.to_string()),
+            _ => (LossKind::Stream, format!("{rule}: {detail}")),
+        };
+        lost.push(Loss { path: entry.name.clone(), stream: None, kind, detail });
+    }
+    lost
+}
+
+pub(super) struct Encoder<'a, T> {
+    pub tar: &'a mut T,
     pub losses: &'a mut Losses,
     pub limits: &'a Limits,
     pub name: &'a [u8],
@@ -32,7 +115,7 @@ pub(super) struct Encoder<'a, W: Write> {
     pub size: Option<u64>,
 }
 
-impl<W: Write> Encoder<'_, W> {
+impl<T: Output> Encoder<'_, T> {
     pub fn write<S: StreamSource>(&mut self, source: &mut S) -> Result<()> {
         let start = source.mark();
         let twice = source.can_rewind();
@@ -178,7 +261,7 @@ impl<W: Write> Encoder<'_, W> {
             if header.size > self.tar.data_left() {
                 return Err(Error::refused(Rule::StreamOrder, "a DATA stream with data on a directory or link"));
             }
-            copy(source, self.tar)
+            self.tar.copy(source, header.size)
         } else if size > self.tar.data_left() {
             Err(Error::refused(Rule::StreamOrder, "sparse blocks on a directory or link"))
         } else if size > 0 {
@@ -213,11 +296,11 @@ impl<W: Write> Encoder<'_, W> {
                 ));
             }
             self.attributes(&block, stream_attributes::SPARSE)?;
-            zeros(self.tar, offset - position)?;
+            self.tar.zeros(offset - position)?;
             if length == 0 {
                 return Ok(());
             }
-            copy(source, self.tar)?;
+            self.tar.copy(source, length)?;
             position = offset + length;
         }
     }
@@ -245,7 +328,7 @@ impl<W: Write> Encoder<'_, W> {
                     }
                     let member = [self.name, stream].concat();
                     self.tar.start(&facts.stream_header(&member, header.size))?;
-                    copy(source, self.tar)?;
+                    self.tar.copy(source, header.size)?;
                 }
                 StreamId::SPARSE_BLOCK => {
                     if !twice {

@@ -23,6 +23,7 @@ mod stream;
 pub use encode::{Dialect, LayerWriter, WriterOptions};
 pub use entry::{Body, EntryKind, LayerEntry, NamedStream, PlannedStream, UnnamedData};
 pub use facts::reparse_from_link;
+pub use go_winio::losses as go_winio_losses;
 pub use place::DataPlace;
 pub use random::{Found, RandomReader};
 pub use reader::{LayerReader, Part};

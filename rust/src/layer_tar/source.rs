@@ -134,6 +134,15 @@ impl<'a> EntryStreams<'a> {
         Ok(EntryStreams { plan, next: 0, data_left: 0, inline_at: 0, members, positions })
     }
 
+    /// The streams without their data, which can only be passed over.
+    ///
+    /// # Errors
+    /// What encoding extended attributes gives.
+    pub(super) fn headers(entry: &LayerEntry) -> Result<Self> {
+        let plan = entry.recorded.clone().map_or_else(|| plan::usual(entry), Ok)?;
+        Ok(EntryStreams { plan, next: 0, data_left: 0, inline_at: 0, members: Vec::new(), positions: Vec::new() })
+    }
+
     /// Checks that no member has more data than the entry says.
     ///
     /// # Errors

@@ -238,11 +238,11 @@ fn losses_are_what_go_winio_would_drop() {
     let tar = raw(vec![
         dir(b"Files"),
         Raw { records: vec![(keys::STREAMS, plan)], ..file(b"Files/sparse") },
-        Raw { records: vec![(keys::TIMES, b"- - - -")], ..file(b"Files/timeless") },
+        Raw { records: vec![(keys::TIMES, b"- - 1 -")], ..file(b"Files/old") },
     ]);
     let found = report(tar);
     let kinds: Vec<_> = found.losses.items.iter().map(|loss| (loss.kind.name(), &*loss.path)).collect();
-    assert_eq!(kinds, [("sparse", &b"Files/sparse"[..]), ("time_absent", b"Files/timeless")]);
+    assert_eq!(kinds, [("sparse", &b"Files/sparse"[..]), ("time_range", b"Files/old")]);
     assert_eq!(report(good(Dialect::GoWinio)).losses.total(), 0);
 }
 
