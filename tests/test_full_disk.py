@@ -143,7 +143,7 @@ def test_a_full_disk(full: tuple[Path, Full], tmp_path: Path, work: str) -> None
 
 
 def raised(run: Callable[[], object]) -> OSError:
-    with pytest.raises(OSError, match=".") as caught:
+    with pytest.raises(OSError, match=r".") as caught:
         run()
     assert not TEMPORARY.search(str(caught.value)), caught.value
     return caught.value

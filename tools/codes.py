@@ -66,7 +66,8 @@ def exceptions() -> dict[str, tuple[str, str]]:
 
 def errors() -> list[str]:
     """Make the tables of the errors."""
-    lines, known = [], set()
+    lines: list[str] = []
+    known: set[str] = set()
     for name, (exception, title) in ERRORS.items():
         codes = sets()[name]
         known |= codes.keys()

@@ -39,7 +39,7 @@ closed_set! {
         SidecarMismatch = "sidecar_mismatch", "it is packed with defaults" => Warning;
         /// The sidecar has an entry that is not on the disk: it is left out of the layer.
         SidecarMissing = "sidecar_missing", "it is gone, and left out of the layer" => Info;
-        /// A file is not in the sidecar, and is packed with default metadata.
+        /// Something at the top is not in the sidecar, and is packed with default metadata.
         SidecarNew = "sidecar_new", "it was not in the layer, and is packed with defaults" => Info;
         /// A recorded hole holds bytes that are not zero: they are lost in the backup stream.
         SparseHole = "sparse_hole", "there is data in a recorded hole" => Warning;

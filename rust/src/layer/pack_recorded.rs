@@ -31,7 +31,7 @@ impl<W: Write> Packer<'_, W> {
         }
         for name in self.disk.children(b"")? {
             if !self.listed.contains(&name) {
-                self.problem(Flaw::SidecarNew, &name, "it was not in the layer, and is packed with defaults");
+                self.problem(Flaw::SidecarNew, &name, Flaw::SidecarNew.to_string());
             }
             self.pack_tree(&name)?;
         }
@@ -68,7 +68,7 @@ impl<W: Write> Packer<'_, W> {
                 self.pack_default(path, &stat)
             }
             _ => {
-                self.problem(Flaw::SidecarMissing, path, "it is gone, and left out of the layer");
+                self.problem(Flaw::SidecarMissing, path, Flaw::SidecarMissing.to_string());
                 Ok(())
             }
         }
