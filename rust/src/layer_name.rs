@@ -225,17 +225,18 @@ mod tests {
     #[test]
     fn names_are_taken_apart_and_put_together() {
         // The name; its directory and last component; its first component.
-        let table: [(&[u8], &[u8], &[u8], &[u8]); 8] = [
-            (b"", b"", b"", b""),
-            (b"/", b"", b"", b""),
-            (b"Files", b"", b"Files", b"Files"),
-            (b"Files/", b"", b"Files", b"Files"),
-            (b"Files/a", b"Files", b"a", b"Files"),
-            (b"Files/a/b/", b"Files/a", b"b", b"Files"),
-            (b"/a", b"", b"a", b""),
-            (b"a//b", b"a/", b"b", b"a"),
+        type Row = [&'static [u8]; 4];
+        let table: [Row; 8] = [
+            [b"", b"", b"", b""],
+            [b"/", b"", b"", b""],
+            [b"Files", b"", b"Files", b"Files"],
+            [b"Files/", b"", b"Files", b"Files"],
+            [b"Files/a", b"Files", b"a", b"Files"],
+            [b"Files/a/b/", b"Files/a", b"b", b"Files"],
+            [b"/a", b"", b"a", b""],
+            [b"a//b", b"a/", b"b", b"a"],
         ];
-        for (name, directory, last, first) in table {
+        for [name, directory, last, first] in table {
             assert_eq!((parent(name), base_name(name), top(name)), (directory, last, first), "{name:?}");
         }
         assert_eq!(split(b"Files/"), (&b"Files"[..], &b""[..]));

@@ -23,7 +23,6 @@ use std::path::Path;
 
 /// Named streams of one entry up to this size are kept in memory until the entry is complete.
 const SPOOL: usize = 1 << 20;
-/// Among the bits of a mode, those of its type: a directory.
 
 /// Extracts a layer into a directory that is not there yet, and writes `DIR.winlayers.ndjson` beside it.
 ///

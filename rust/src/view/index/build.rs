@@ -184,7 +184,7 @@ impl<'a> Builder<'a> {
         }
         let within = self.folder(folder, Holds::Passage)?;
         let mut row = new_row(name, if how == OPAQUE { Holds::Passage } else { Holds::Nothing })?;
-        if within == TOP && !root_name(&row.key).is_some() {
+        if within == TOP && root_name(&row.key).is_none() {
             return Err(Error::refused(Rule::RootUnknown, ""));
         }
         (row.hides, row.opaque) = (how == HIDES, how == OPAQUE);
@@ -234,7 +234,7 @@ impl<'a> Builder<'a> {
             return Err(Error::refused(Rule::WhiteoutName, format!("\"{}\"", display_name(name))));
         }
         let mut row = new_row(name, what)?;
-        if within == TOP && !root_name(&row.key).is_some() {
+        if within == TOP && root_name(&row.key).is_none() {
             return Err(Error::refused(Rule::RootUnknown, format!("\"{}\"", display_name(name))));
         }
         if self.insert(within, &mut row)? {
