@@ -37,7 +37,7 @@ crash: $(NATIVE) ## Kill, refuse or cut the power of every command of the store 
 test-windows: .venv/.ready ## Build for Windows and test in a Windows Python under Wine (Debian)
 	tools/windows/test.sh
 
-bench: .venv/.native-release ## Measure against other tools, side by side
+bench: .venv/.ready ## Measure against other tools, side by side
 	python benches/run.py
 
 lint: $(NATIVE) ## Check format, lints, types, licences, and the core for Windows

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from harness import inputs, memory, peers, report, rows, store
+from harness import against, inputs, memory, peers, report, rows, store
 from harness.inputs import Input
 
 GROWING = ["iterate", "to-streams", "from-streams", "verify", "split", "join", "pack"]
@@ -27,7 +27,8 @@ def main() -> int:
     parser.add_argument(
         "--row", action="append", choices=[*names, *SINGLES, "memory", "store"], help="only this; may be repeated"
     )
-    parser.add_argument("--runs", type=int, default=5, help="runs of each side (default 5)")
+    parser.add_argument("--against", metavar="REV", help="compare the work tree with this revision instead")
+    parser.add_argument("--runs", type=int, help="runs of each side (default 5; rounds of --against: 12)")
     parser.add_argument("--layers", default="layer,large,million", help="layers for the memory of each work")
     parser.add_argument("--quick", action="store_true", help="one run on a small layer: does it work at all")
     parser.add_argument("--fresh", action="store_true", help="generate the inputs anew")
@@ -37,11 +38,14 @@ def main() -> int:
         wanted = [*wanted, *STORE]
     if arguments.quick:
         wanted = [name for name in wanted if "growth" not in name]
-    runs = 1 if arguments.quick else arguments.runs
 
     peers.build()
     inputs.prepare(arguments.fresh)
     inputs.forget_output()
+    if arguments.against:
+        return against.compare(arguments.against, wanted, arguments.runs or 12, arguments.quick)
+    runs = 1 if arguments.quick else arguments.runs or 5
+    peers.build_winlayers()
     layer = Input("quick" if arguments.quick else "layer")
     large = Input("quick" if arguments.quick else "large")
     about = report.machine()

@@ -38,8 +38,9 @@ SMALL = 64 << 10  # a file that may keep its blocks
 class Input:
     """One layer in every form that some work reads; each form is made when it is asked for."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, site: Path | None = None) -> None:
         self.name = name
+        self.site = site  # packages of our side; stores that it made are its own
         self.entries = ENTRIES[name]
         self.hard_links = int(self.entries * HARD_LINKS)
 
@@ -118,10 +119,10 @@ class Input:
         return OUTPUTS
 
     def _stored(self, form: str, **fields: Path) -> Path:
-        path = STORES / f"{self.name}-{form}"
+        path = STORES / (self.site.name if self.site else "") / f"{self.name}-{form}"
         if not path.exists():
             print(f"making {path.name} ...", file=sys.stderr, flush=True)
-            with Worker.python("store") as worker:
+            with Worker.python("store", self.site) as worker:
                 worker.ask(work=f"make_{form}", output=path, **fields)
         return path
 

@@ -21,7 +21,7 @@ TOOLS = {"igzip": "isal", "zstd": "zstd", "openssl": "openssl", "tar": "tar", "c
 
 
 def build() -> None:
-    """Everything that is measured besides winlayers."""
+    """Everything that is measured besides winlayers, and what makes the inputs."""
     WORK.mkdir(exist_ok=True)
     install_missing()
     build_fold()
@@ -29,6 +29,11 @@ def build() -> None:
     assert version, "go.mod names go-winio"
     copy_go_winio(version[1])
     subprocess.run(["go", "build", "-o", GO_PEER, "."], cwd=BENCHES / "peers/go", check=True)
+
+
+def build_winlayers() -> None:
+    """The module as it is shipped: a checkout may have the one that is built for pytest, or an older one."""
+    subprocess.run(["make", "--no-print-directory", "-C", ROOT, ".venv/.native-release"], check=True)
 
 
 def build_for_windows() -> None:

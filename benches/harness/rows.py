@@ -22,7 +22,7 @@ class Side:
     worker: str = ""  # "layers" "standard" "go"
     work: str = ""
     forms: dict[str, str] = field(default_factory=dict)  # request field -> form of the input
-    flags: dict[str, bool] = field(default_factory=dict)
+    flags: dict[str, bool | str] = field(default_factory=dict)
     command: tuple[str, ...] = ()  # {form} stands for a path
     writes: bool = False  # to the disk: starts on an idle one, without what was written before
     windows: bool = False  # under Wine
@@ -32,14 +32,14 @@ class Side:
         if self.command:
             arguments = [word.format_map(Forms(layer)) for word in self.command]
             return self._starting_fresh(lambda: run_command(arguments))
-        worker = stack.enter_context(self._worker())
+        worker = stack.enter_context(self._worker(layer))
         request = {name: getattr(layer, form) for name, form in self.forms.items()} | self.flags
         return self._starting_fresh(lambda: worker.ask(work=self.work, **request))
 
-    def _worker(self) -> Worker:
+    def _worker(self, layer: Input) -> Worker:
         if self.windows:
             return Worker.windows(self.worker)
-        return Worker.go() if self.worker == "go" else Worker.python(self.worker)
+        return Worker.go() if self.worker == "go" else Worker.python(self.worker, layer.site)
 
     def _starting_fresh(self, run: Run) -> Run:
         def start_fresh() -> Answer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -30,9 +31,11 @@ class Answer:
 class Worker:
     """A process that answers requests: one JSON object a line, both ways."""
 
-    def __init__(self, arguments: list[str | Path], drive: str = "") -> None:
+    def __init__(self, arguments: list[str | Path], drive: str = "", site: Path | None = None) -> None:
         self._drive = drive  # what stands before the paths of this system
-        self._process = subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._process = subprocess.Popen(
+            arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(site)
+        )
         assert self._process.stdin
         assert self._process.stdout
         self._input, self._output = self._process.stdin, self._process.stdout
@@ -42,9 +45,9 @@ class Worker:
         return cls([WORK / "peer"])
 
     @classmethod
-    def python(cls, module: str) -> Worker:
-        """A Python process with the works of one module of `harness.works`."""
-        return cls([sys.executable, BENCHES / "harness/serve.py", module])
+    def python(cls, module: str, site: Path | None = None) -> Worker:
+        """A Python process with the works of one module of `harness.works`, and the packages of a folder."""
+        return cls([sys.executable, BENCHES / "harness/serve.py", module], site=site)
 
     @classmethod
     def windows(cls, module: str) -> Worker:
@@ -72,6 +75,11 @@ class Worker:
         self._input.close()
         self._process.wait()
         self._output.close()
+
+
+def environment(site: Path | None) -> dict[str, str]:
+    """That of a Python which imports from a folder first."""
+    return os.environ | ({"PYTHONPATH": str(site)} if site else {})
 
 
 def run_command(arguments: list[str | Path]) -> Answer:
