@@ -9,6 +9,7 @@ mod decode;
 mod encode;
 mod entry;
 mod facts;
+mod forward;
 mod framing;
 mod go_winio;
 pub mod keys;

@@ -1,14 +1,15 @@
 //! The backup stream of an entry, made while its data is read.
 
 use super::entry::{Body, LayerEntry, PlannedStream};
+use super::forward::Forward;
 use super::place::DataPlace;
 use super::plan;
-use super::reader::{LayerReader, Part};
+use super::reader::LayerReader;
 use crate::backup_stream::StreamId;
 use crate::error::{Error, Format, Result};
-use crate::source::{ReadAt, Spool};
-use std::collections::{BTreeMap, VecDeque};
-use std::io::{self, Read, Seek, SeekFrom, Write};
+use crate::source::ReadAt;
+use std::collections::VecDeque;
+use std::io::{self, Read};
 
 /// Where the data of an entry is read from.
 pub enum EntryData<'a> {
@@ -21,80 +22,6 @@ pub enum EntryData<'a> {
     },
     /// The reader that stands at the entry: its members come by once.
     Forward(&'a mut LayerReader),
-}
-
-/// How far a forward-only reader is. Where the recorded order is another one than that of the tar, the members are
-/// spooled: up to 1 MiB each in memory, more in an unlinked temporary file.
-#[derive(Default)]
-struct Forward {
-    /// Which member the reader stands at, and its name and size.
-    reached: Option<(usize, Part)>,
-    spooled: Option<BTreeMap<usize, (Part, Spool)>>,
-}
-
-const SPOOL_IN_MEMORY: usize = 1 << 20;
-
-impl Forward {
-    /// Goes on to a member; `false` when there is none, or when it was passed.
-    fn reach(&mut self, reader: &mut LayerReader, index: usize) -> Result<bool> {
-        while self.reached.as_ref().is_none_or(|(reached, _)| *reached < index) {
-            let Some(part) = reader.next_part()? else { return Ok(false) };
-            let next = self.reached.as_ref().map_or(0, |(reached, _)| reached + 1);
-            // An entry without unnamed data begins with its first named stream.
-            self.reached = Some((if part.stream.is_some() { next.max(1) } else { next }, part));
-        }
-        Ok(self.reached.as_ref().is_some_and(|(reached, _)| *reached == index))
-    }
-
-    fn spool(&mut self, reader: &mut LayerReader) -> Result<()> {
-        let mut files = BTreeMap::new();
-        let mut next = 0;
-        while self.reach(reader, next)? || self.reached.as_ref().is_some_and(|(reached, _)| *reached >= next) {
-            let Some((index, part)) = self.reached.clone() else { break };
-            next = index + 1;
-            let mut file = Spool::new(SPOOL_IN_MEMORY);
-            loop {
-                let chunk = reader.data()?;
-                if chunk.is_empty() {
-                    break;
-                }
-                file.write_all(chunk).map_err(|e| Error::io("write", None, e))?;
-                let n = chunk.len();
-                reader.consume(n);
-            }
-            files.insert(index, (part, file));
-        }
-        self.spooled = Some(files);
-        Ok(())
-    }
-
-    fn read(&mut self, reader: &mut LayerReader, index: usize, offset: u64, buf: &mut [u8]) -> Result<usize> {
-        if let Some(files) = &mut self.spooled {
-            let Some((_, file)) = files.get_mut(&index) else { return Ok(0) };
-            file.seek(SeekFrom::Start(offset)).map_err(|e| Error::io("seek", None, e))?;
-            return file.read(buf).map_err(|e| Error::io("read", None, e));
-        }
-        if !self.reach(reader, index)? {
-            return Ok(0);
-        }
-        let chunk = reader.data()?;
-        let n = chunk.len().min(buf.len());
-        buf[..n].copy_from_slice(&chunk[..n]);
-        reader.consume(n);
-        Ok(n)
-    }
-
-    /// Name and size of a named stream; they count from 1.
-    fn stream(&mut self, reader: &mut LayerReader, index: usize) -> Result<Option<(Vec<u8>, u64)>> {
-        let part = if let Some(files) = &self.spooled {
-            files.get(&index).map(|(part, _)| part.clone())
-        } else if self.reach(reader, index)? {
-            self.reached.as_ref().map(|(_, part)| part.clone())
-        } else {
-            None
-        };
-        Ok(part.and_then(|part| Some((part.stream?, part.size))))
-    }
 }
 
 /// The backup stream of one entry, made a piece at a time.
@@ -152,7 +79,7 @@ impl BackupStream {
     pub fn read(&mut self, data: &mut EntryData<'_>, buf: &mut [u8]) -> Result<usize> {
         if let EntryData::Forward(reader) = data
             && !self.in_tar_order
-            && self.forward.spooled.is_none()
+            && !self.forward.is_spooled()
         {
             self.forward.spool(reader)?;
         }
