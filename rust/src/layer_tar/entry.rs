@@ -133,7 +133,7 @@ impl LayerEntry {
         }
     }
 
-    /// An entry of the kind that the attributes tell without a reparse point: a directory or a file.
+    /// A directory or a file, whichever its attributes say: an entry to go with a backup stream, which has the rest.
     #[must_use]
     pub fn with_info(name: impl Into<Vec<u8>>, info: BasicInfo) -> Self {
         let kind = if info.attributes.is_directory() { EntryKind::Directory } else { EntryKind::File };

@@ -4,6 +4,9 @@
 //! - [`Dialect::GoWinio`]: byte for byte what Microsoft's backuptar writes. What that loses is reported.
 //! - [`Dialect::Lossless`]: the same, plus `WINLAYERS.*` records for what would be lost ([`keys`]). Tools that do not
 //!   know these records read the rest.
+//!
+//! [`LayerReader`] reads a tar from front to end, [`RandomReader`] one that can be read anywhere. Both give a
+//! [`LayerEntry`], which [`LayerWriter`] takes. A [`BackupStream`] is what Windows would hand out for an entry.
 
 mod decode;
 mod encode;
@@ -28,5 +31,4 @@ pub use go_winio::losses as go_winio_losses;
 pub use place::DataPlace;
 pub use random::{Found, RandomReader};
 pub use reader::{LayerReader, Part};
-pub use source::{EntryStreams, StreamSource};
 pub use stream::{BackupStream, EntryData, EntryStream};

@@ -7,7 +7,7 @@ use crate::error::{Error, Misuse, Result, from_io};
 use std::io::{BufRead, Seek};
 
 /// Streams one after the other.
-pub trait StreamSource {
+pub(super) trait StreamSource {
     /// The next header, over data that was not consumed.
     ///
     /// # Errors
@@ -96,7 +96,7 @@ impl<R: BufRead + Seek> StreamSource for Seekable<R> {
 /// The streams that follow from an entry's fields, with the data of its members given beside it.
 ///
 /// It can be rewound, since all headers are known; the data of each member is read once, and in order.
-pub struct EntryStreams<'a> {
+pub(super) struct EntryStreams<'a> {
     plan: Vec<PlannedStream>,
     next: usize,
     data_left: u64,
