@@ -31,11 +31,16 @@ pub(crate) use staging::Staging;
 pub use walk::{StableFile, Visit, Walk};
 
 use crate::error::{Error, Result};
-use std::fs::File;
+use std::fs::{File, FileTimes};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// Whether symlinks of a layer are made on a disk: on Windows that takes a privilege.
 pub(crate) const MAKES_LINKS: bool = cfg!(not(windows));
+
+/// Whether a file keeps the times of creation and of last access that it was given.
+pub(crate) const KEEPS_ALL_TIMES: bool = cfg!(windows);
 
 /// Whether a file can be deleted while it is open.
 pub(crate) const DELETES_OPEN_FILES: bool = cfg!(not(windows));
@@ -46,6 +51,29 @@ pub(crate) const DELETES_OPEN_FILES: bool = cfg!(not(windows));
 /// [`Error::Io`] with the path.
 pub fn open_file(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::io("open", Some(path), e))
+}
+
+/// Sets the times of an open file; that of creation only where [`KEEPS_ALL_TIMES`].
+pub(crate) fn set_times(file: &File, times: FileTimes, created: Option<SystemTime>) -> io::Result<()> {
+    #[cfg(windows)]
+    let times = created.map_or(times, |created| std::os::windows::fs::FileTimesExt::set_created(times, created));
+    #[cfg(not(windows))]
+    let _ = created;
+    file.set_times(times)
+}
+
+/// Writes to the end of a file that is read by offset at the same time; `end` is where that is.
+pub(crate) fn append(file: &File, bytes: &[u8], end: u64) -> io::Result<usize> {
+    // On Windows, reading by offset moves the place where a plain write goes.
+    #[cfg(windows)]
+    {
+        std::os::windows::fs::FileExt::seek_write(file, bytes, end)
+    }
+    #[cfg(not(windows))]
+    {
+        let _ = end;
+        io::Write::write(&mut &*file, bytes)
+    }
 }
 
 /// The path of something that exists without links, `.` and `..`.

@@ -3,8 +3,8 @@
 use super::content::{ContentSink, ContentSource};
 use super::names::relative_name;
 use crate::error::{Error, Result, Rule, display_name};
+use crate::fs::disk::disk_path;
 use crate::fs::{AtomicDir, Root};
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -109,16 +109,5 @@ impl ContentSink for NewDirectory {
 /// The path below the directory.
 fn path_of(name: &[u8]) -> Result<PathBuf> {
     let escapes = || Error::refused(Rule::NameEscapes, display_name(name));
-    relative_name(name).ok_or_else(escapes)?.into_iter().map(os_str).collect()
-}
-
-#[cfg(unix)]
-fn os_str(name: &[u8]) -> Result<&OsStr> {
-    Ok(std::os::unix::ffi::OsStrExt::from_bytes(name))
-}
-
-#[cfg(not(unix))]
-fn os_str(name: &[u8]) -> Result<&OsStr> {
-    let text = std::str::from_utf8(name).map_err(|_| Error::refused(Rule::NameNotUnicode, display_name(name)))?;
-    Ok(OsStr::new(text))
+    relative_name(name).ok_or_else(escapes)?.into_iter().map(disk_path).collect()
 }

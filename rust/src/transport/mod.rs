@@ -23,6 +23,7 @@ pub use reader::{Content, TransportEntry, TransportReader};
 pub use tombstones::FILE as TOMBSTONES;
 pub use writer::TransportWriter;
 
+use crate::fs::KEEPS_ALL_TIMES;
 use crate::fs::disk::unix_time;
 use crate::limits::Limits;
 use crate::nt::{BasicInfo, FileTime};
@@ -83,7 +84,7 @@ fn kept_times(
 ) -> BasicInfo {
     let write = modified.and_then(file_time);
     let or_write = |time: Option<SystemTime>| {
-        let time = time.filter(|_| cfg!(windows) && has_metadata);
+        let time = time.filter(|_| KEEPS_ALL_TIMES && has_metadata);
         time.and_then(file_time).or(write)
     };
     BasicInfo {

@@ -6,8 +6,8 @@ use super::wcidirs::{ATTRIBUTES, is_reserved, metadata_name};
 use super::{HardLink, HardLinks, Report, TransportOptions};
 use crate::backup_stream::{Reader, StreamId};
 use crate::error::{Error, Limit, Misuse, Result, Rule, display_name, from_io};
-use crate::fs::Root;
 use crate::fs::disk::{disk_path, system_time};
+use crate::fs::{self, KEEPS_ALL_TIMES, Root};
 use crate::layer_name::{HIVES, base_name, below, components, is_named_like_whiteout, parent, root_name};
 use crate::layer_tar::{EntryKind, LayerEntry};
 use crate::nt::{BasicInfo, FileAttributes, FileTime};
@@ -418,15 +418,10 @@ fn set_times(root: &Root, file: &File, info: &BasicInfo, has_metadata: bool) -> 
     let failed = |e| Error::io("set times in", Some(root.path()), e);
     let write = info.last_write_time.unwrap_or(FileTime(FileTime::UNIX_EPOCH_TICKS));
     let write = system_time(write).unwrap_or(UNIX_EPOCH);
-    #[allow(unused_mut)]
-    let mut times = FileTimes::new().set_modified(write).set_accessed(write);
-    #[cfg(windows)]
-    if has_metadata {
-        use std::os::windows::fs::FileTimesExt;
-        let or_write = |time: Option<FileTime>| time.and_then(system_time).unwrap_or(write);
-        times = times.set_accessed(or_write(info.last_access_time)).set_created(or_write(info.creation_time));
-    }
-    file.set_times(times).map_err(failed)?;
+    let keeps_all = KEEPS_ALL_TIMES && has_metadata;
+    let or_write = |time: Option<FileTime>| time.filter(|_| keeps_all).and_then(system_time).unwrap_or(write);
+    let times = FileTimes::new().set_modified(write).set_accessed(or_write(info.last_access_time));
+    fs::set_times(file, times, keeps_all.then(|| or_write(info.creation_time))).map_err(failed)?;
     let metadata = file.metadata().map_err(failed)?;
     Ok(super::kept_times(metadata.modified().ok(), metadata.accessed().ok(), metadata.created().ok(), has_metadata))
 }

@@ -1,6 +1,7 @@
 //! A file that one thread writes while others read what is there by now.
 
 use crate::error::{Error, Result};
+use crate::fs::append;
 use crate::source::ReadAt;
 use std::fs::File;
 use std::io::{self, Write};
@@ -76,14 +77,8 @@ pub(super) struct Writer(Arc<Growing>);
 
 impl Write for Writer {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        #[cfg(not(windows))]
-        let n = (&*self.0.file).write(buf)?;
-        // There, who reads at an offset moves the place where a write goes.
-        #[cfg(windows)]
-        let n = {
-            let end = self.0.written().bytes;
-            std::os::windows::fs::FileExt::seek_write(&*self.0.file, buf, end)?
-        };
+        let end = self.0.written().bytes;
+        let n = append(&self.0.file, buf, end)?;
         self.0.written().bytes += n as u64;
         self.0.more.notify_all();
         Ok(n)
