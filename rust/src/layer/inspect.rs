@@ -19,7 +19,6 @@ use crate::problem::{Flaw, Problem, ProblemCode};
 use crate::tar::Member;
 use std::collections::HashSet;
 
-/// What a layer may hold at its top.
 /// How many unknown roots are reported once each; beyond that, every entry below an unknown root is reported.
 const UNKNOWN_ROOTS: usize = 1_000;
 

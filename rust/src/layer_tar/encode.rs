@@ -41,6 +41,15 @@ pub struct WriterOptions {
     pub limits: Limits,
 }
 
+impl WriterOptions {
+    /// The lossless dialect, in which a loss is an error.
+    #[must_use]
+    pub fn lossless(limits: &Limits) -> Self {
+        let (dialect, on_loss, limits) = (Dialect::Lossless, OnLoss::Error, limits.clone());
+        WriterOptions { dialect, on_loss, policy: Policy::default(), limits }
+    }
+}
+
 /// Writes a layer tar. After an error it is poisoned: nothing more can be added, and no end blocks are written.
 pub struct LayerWriter<W: Write> {
     tar: Writer<W>,

@@ -4,8 +4,8 @@ use super::Inner;
 use crate::digest::copy_hashed;
 use crate::error::{Error, Result};
 use crate::fs::{NamedFile, Root, Staging, temporary_file};
-use crate::layer_tar::{Dialect, WriterOptions};
-use crate::policy::{Capped, Loss, OnLoss};
+use crate::layer_tar::WriterOptions;
+use crate::policy::{Capped, Loss};
 use crate::progress::Progress;
 use crate::source::Source;
 use crate::transport::{TransportOptions, from_layer_tar, from_plain_tar, to_layer_tar, to_plain_tar};
@@ -17,14 +17,12 @@ use std::sync::Arc;
 impl Inner {
     /// The layer tar of what a plain tar of a transport folder has. It loses nothing.
     pub(super) fn layer_tar_of(&self, tar: impl Read, progress: &Progress) -> Result<File> {
-        let limits = self.options.limits.clone();
+        let limits = &self.options.limits;
         let (tar, ..) = self.spool(tar, progress)?;
         let staging = self.staging()?;
         let folder = Root::create(&staging.path().join("folder"))?;
-        from_plain_tar(Source::Random(Arc::new(tar)), &folder, &limits)?;
-        let options =
-            WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() };
-        let (tar, _) = to_layer_tar(&folder, self.temporary_file()?, options)?;
+        from_plain_tar(Source::Random(Arc::new(tar)), &folder, limits)?;
+        let (tar, _) = to_layer_tar(&folder, self.temporary_file()?, WriterOptions::lossless(limits))?;
         self.rewound(tar)
     }
 

@@ -3,9 +3,7 @@ use crate::backup_stream::{StreamHeader, StreamId, Writer as StreamWriter};
 use crate::digest::{Sha256, hex};
 use crate::error::{Error, Result};
 use crate::fs::Root;
-use crate::layer_tar::{
-    Dialect, EntryKind, LayerEntry, LayerReader, LayerWriter, NamedStream, UnnamedData, WriterOptions,
-};
+use crate::layer_tar::{EntryKind, LayerEntry, LayerReader, LayerWriter, NamedStream, UnnamedData, WriterOptions};
 use crate::nt::FileAttributes;
 use crate::policy::Policy;
 use crate::source::Source;
@@ -33,7 +31,7 @@ fn directory(name: &str) -> LayerEntry {
 }
 
 fn lossless() -> WriterOptions {
-    WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, ..WriterOptions::default() }
+    WriterOptions::lossless(&Limits::default())
 }
 
 fn root(folder: &TempDir) -> Root {

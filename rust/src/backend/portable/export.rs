@@ -6,6 +6,7 @@ use crate::backend::{Backend, Change, Export, ExportedTar, LayerId, LayerKind};
 use crate::error::{Error, Result, display_name};
 use crate::fs::NamedFile;
 use crate::layer_name::trimmed;
+use crate::layer_tar::WriterOptions;
 use crate::nt::name::fold_wtf8;
 use crate::transport;
 use crate::view::compare::imported_changes;
@@ -28,7 +29,7 @@ impl Portable {
                 Ok(Export { tar: ExportedTar::Made(Box::new(Piped::start(write)?)), live: true })
             }
             LayerKind::Folder => {
-                let (root, options) = (self.transport_folder(id)?, self.lossless());
+                let (root, options) = (self.transport_folder(id)?, WriterOptions::lossless(&self.limits));
                 let write = move |sink: Sender| transport::to_layer_tar(&root, sink, options).map(drop);
                 Ok(Export { tar: ExportedTar::Made(Box::new(Piped::start(write)?)), live: false })
             }

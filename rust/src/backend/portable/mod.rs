@@ -21,9 +21,8 @@ use super::{Backend, BackendOptions, Capabilities, Change, Export, Imported, Lay
 use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, NamedFile, Root, Staging, staging, sync_names};
-use crate::layer_tar::{Dialect, WriterOptions};
+use crate::layer_tar::WriterOptions;
 use crate::limits::Limits;
-use crate::policy::OnLoss;
 use crate::problem::ProblemCode;
 use crate::progress::Progress;
 use crate::transport;
@@ -103,7 +102,7 @@ impl Portable {
         let staging = self.scratch()?;
         let (path, index) = (staging.path().join(TAR), staging.path().join(INDEX));
         let tar = NamedFile::new(staging.root()?.create_file(Path::new(TAR))?, &path);
-        let (tar, _) = transport::to_layer_tar(&root, tar, self.lossless())?;
+        let (tar, _) = transport::to_layer_tar(&root, tar, WriterOptions::lossless(&self.limits))?;
         Index::build(Arc::new(tar), &index, "", &self.limits)?;
         Ok(Index::open(&path, &index, &self.limits)?.keeping(staging))
     }
@@ -120,11 +119,6 @@ impl Portable {
             });
         }
         Root::open(&self.path(id, ""))
-    }
-
-    fn lossless(&self) -> WriterOptions {
-        let limits = self.limits.clone();
-        WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() }
     }
 
     /// The merged view of layers, nearest first; those without content of their own add nothing.

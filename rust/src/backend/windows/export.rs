@@ -50,7 +50,7 @@ impl Hcs {
         id: &LayerId,
         chain: &[LayerId],
     ) -> Result<Box<dyn FnOnce(W) -> Result<()> + Send>> {
-        let options = self.lossless();
+        let options = WriterOptions::lossless(&self.limits);
         if chain.is_empty() {
             let path = self.path(id);
             return Ok(Box::new(move |sink| base_layer_tar(&path, sink, options)));

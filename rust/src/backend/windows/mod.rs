@@ -31,9 +31,7 @@ use crate::backend::LayerId;
 use crate::error::{Error, Result, Rule, StoreFault};
 use crate::fs::{Kind, Root, Staging, staging};
 use crate::layer_name::ROOTS;
-use crate::layer_tar::{Dialect, WriterOptions};
 use crate::limits::Limits;
-use crate::policy::OnLoss;
 use crate::problem::ProblemCode;
 use crate::progress::Progress;
 use crate::view::{Indexes, View};
@@ -125,12 +123,6 @@ impl Hcs {
 
     fn staging(&self) -> Result<Staging> {
         Staging::new(&self.home.path().join(TMP))
-    }
-
-    /// What a layer has that was not imported, with nothing lost.
-    fn lossless(&self) -> WriterOptions {
-        let limits = self.limits.clone();
-        WriterOptions { dialect: Dialect::Lossless, on_loss: OnLoss::Error, limits, ..WriterOptions::default() }
     }
 }
 
