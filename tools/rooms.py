@@ -65,9 +65,6 @@ SYSTEM = {
     "py/mod.rs": "registers functions that exist on Windows only",
     "py/zap.rs": "only Windows has folders that nothing else deletes",
 }
-# Temporary: rooms that are still to be made, and arrows and places that are still to be mended. To be removed.
-PENDING = {
-}
 
 SYSTEM_CODE = re.compile(
     r"\bcfg(?:_attr|!)?\s*\([^\]{};]*?\b(?:unix|windows|target_(?:os|family|env|vendor))\b"
@@ -82,7 +79,6 @@ class House:
     floors: list[list[str]]
     sideways: dict[str, str] = field(default_factory=dict)
     system: dict[str, str] = field(default_factory=dict)
-    pending: set[str] = field(default_factory=set)
 
     def floor(self, name: Name) -> int | None:
         """Give the floor of the room that a module is in; lib.rs is above all."""
@@ -98,7 +94,7 @@ class House:
         return "up" if above < below else "sideways" if above == below else "down"
 
 
-HOUSE = House(FLOORS, SIDEWAYS, SYSTEM, PENDING)
+HOUSE = House(FLOORS, SIDEWAYS, SYSTEM)
 
 
 def arrow(user: Name, used: Name) -> str:
@@ -110,7 +106,6 @@ def faults(source: Path, house: House) -> list[str]:
     """List what breaks the rules, each with its place."""
     crate = Crate(source)
     edges = crate.edges()
-    edges = {edge: places for edge, places in edges.items() if arrow(*edge) not in house.pending}
     unread = {file for file in source.rglob("*.rs") if file not in crate.files}
     found = [f"{file.relative_to(source).as_posix()}: no `mod` leads to it" for file in sorted(unread)]
     found += wrong_floors(crate, house) + wrong_ways(edges, house)
@@ -120,9 +115,9 @@ def faults(source: Path, house: House) -> list[str]:
 def wrong_floors(crate: Crate, house: House) -> list[str]:
     """List the rooms without a floor, and the floors without a room."""
     there = {module.name[0] for module in crate.modules if len(module.name) == 1}
-    listed = {room for rooms in house.floors for room in rooms} - house.pending
+    listed = {room for rooms in house.floors for room in rooms}
     return [
-        *(f"{room}: is a room without a floor" for room in sorted(there - listed - house.pending)),
+        *(f"{room}: is a room without a floor" for room in sorted(there - listed)),
         *(f"{room}: has a floor, and there is no such room" for room in sorted(listed - there)),
     ]
 
@@ -165,7 +160,7 @@ def system(crate: Crate, house: House) -> list[str]:
     for module in crate.modules:
         places = {module.place(match.start()): None for match in SYSTEM_CODE.finditer(module.code)}
         files = {file.as_posix() for file in (module.file, *module.file.parents)}
-        if places and not files & house.pending:
+        if places:
             there |= files
             found += [
                 f"{place}: depends on the operating system" for place in places if not files & house.system.keys()
@@ -184,7 +179,7 @@ def diagram(source: Path, house: House) -> list[str]:
     """Draw the floors, highest first, each room with the first sentence of its documentation."""
     lines = []
     for floor, rooms in reversed([*enumerate(house.floors)]):
-        for room in (room for room in rooms if room not in house.pending):
+        for room in rooms:
             file = (source / room).with_suffix(".rs")
             head = f"{floor}  {file.name if file.exists() else room:<16}"
             file = file if file.exists() else source / room / "mod.rs"
