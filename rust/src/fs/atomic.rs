@@ -50,7 +50,7 @@ impl AtomicFile {
         Self::with_mode(path, 0o666)
     }
 
-    /// As [`AtomicFile::create`], for a file that nobody but its owner may read, where the system knows such.
+    /// As [`AtomicFile::create`], for a file that only its owner may read, if the system has such permissions.
     ///
     /// # Errors
     /// As [`AtomicFile::create`].
@@ -103,7 +103,8 @@ impl AtomicFile {
     /// Gives the file its name, unless something has that name.
     ///
     /// # Errors
-    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists); [`Error::Io`] with the path; nothing is left behind then.
+    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists); [`Error::Io`] with the path; nothing is left behind
+    /// then.
     pub fn commit_new(self) -> Result<()> {
         self.finish(|staged, path| staged.persist_noclobber(path).map_err(|e| e.error))
     }
@@ -224,7 +225,7 @@ impl AtomicDir {
         self.staged.path()
     }
 
-    /// Makes the commit wait until the name is on the disk; files in it are synced by whoever writes them.
+    /// Makes the commit wait until the name is on the disk. The caller syncs the files in it.
     #[must_use]
     pub fn durable(self) -> Self {
         AtomicDir { durable: true, ..self }
@@ -233,7 +234,8 @@ impl AtomicDir {
     /// Gives the folder its name.
     ///
     /// # Errors
-    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists) when something has that name by now; [`Error::Io`]; nothing is left behind then.
+    /// [`Rule::TargetExists`](crate::error::Rule::TargetExists) when something has that name by now; [`Error::Io`];
+    /// nothing is left behind then.
     pub fn commit(self) -> Result<()> {
         if self.replace_empty {
             // One that was filled by now stays, and is in the way.
@@ -255,7 +257,7 @@ fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// A new name is on the disk when its folder is. Windows has no such call, and journals its names.
+/// A new name is on the disk when its folder is. Windows has no call for it, and journals its names.
 pub(super) fn sync_folder(path: &Path) -> Result<()> {
     if cfg!(windows) {
         return Ok(());

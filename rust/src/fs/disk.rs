@@ -24,7 +24,7 @@ impl Disk {
         Disk { root: self.root.again() }
     }
 
-    /// What is at a name; `None` when nothing is, or when something on the way to it is no directory.
+    /// What is at a name; `None` when nothing is, or when something on the way to it is not a folder.
     pub fn stat(&self, name: &[u8]) -> Result<Option<Metadata>> {
         match self.root.try_metadata(&disk_path(name)?) {
             Err(Error::Refused { rule: Rule::LinkEscapes, .. }) => Ok(None),

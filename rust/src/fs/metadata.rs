@@ -16,7 +16,8 @@ pub enum Kind {
     Other,
 }
 
-/// What a file system tells about an entry itself; a link is not followed. Times it does not keep are `None`.
+/// What a file system knows about a file, a folder or a link itself; a link is not followed. Times that it does not
+/// keep are `None`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Metadata {
     /// What it is.
@@ -67,8 +68,8 @@ impl Metadata {
         }
     }
 
-    /// Whether both are of the same file with the same data, as far as numbers, size and times tell. A write within one
-    /// tick of the file system's clock after another one cannot be told.
+    /// Whether both are of the same file with the same data, judged by numbers, size and times. A second write within
+    /// one tick of the file system's clock is not noticed.
     #[must_use]
     pub fn is_unchanged(&self, since: &Metadata) -> bool {
         let identity = |m: &Metadata| (m.kind, m.size, m.device, m.inode, m.modified, m.changed);

@@ -1,13 +1,13 @@
 //! The only place that touches the disk.
 //!
-//! - [`Root`]: a folder that nothing leaves: every path is relative to it, and no link on the way is followed.
+//! - [`Root`]: a folder that no path leaves: every path is relative to it, and no link on the way is followed.
 //! - [`Walk`]: everything below a root, in an order that depends on the names alone; [`StableFile`] notices a file that
 //!   changes while it is read.
 //! - [`AtomicFile`] and [`AtomicDir`]: appear complete, or not at all.
-//! - [`Lock`]: held by at most one process, and by no dead one.
+//! - [`Lock`]: held by at most one process, and released when that dies.
 //! - `Disk`: a folder under the names that members of a layer have; `symlink` resolves a link without leaving it.
 //!
-//! Everything else in the crate gets opened files from here; `clippy.toml` holds it to that.
+//! Everything else in the crate gets opened files from here; `clippy.toml` enforces it.
 #![allow(clippy::disallowed_methods)]
 
 pub mod atomic;
@@ -128,7 +128,7 @@ pub fn make_accessible(path: &Path) -> Result<()> {
     }
 }
 
-/// The kind of network file system that a folder is on, by name; `None` where it is on none, as far as can be told.
+/// The name of the kind of network file system that a folder is on; `None` if it is on none, as far as is known.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -165,9 +165,8 @@ pub fn sync_names(folder: &Path) -> Result<()> {
     atomic::sync_folder(&folder.join("name"))
 }
 
-/// Waits until what changes on the disk of a folder changes later than `moment`, in seconds and nanoseconds since 1970:
-/// so that whoever remembers the times of files up to then sees each later change. Two seconds at most, in case the
-/// clock was put back.
+/// Waits until the clock of the disk is past `moment`, in seconds and nanoseconds since 1970: each later change of a
+/// file has another time than one recorded up to then. Waits two seconds at most, in case the clock was put back.
 ///
 /// # Errors
 /// [`Error::Io`] with the path.

@@ -1,4 +1,4 @@
-//! Files whose errors say which file it was, wherever the bytes were on their way.
+//! Files whose errors name them, however many readers and writers the error passes through.
 
 use crate::error::{Error, Result, named_io};
 use crate::source::ReadAt;
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// The error without the name of the temporary file that it may have in its text: nobody else knows that name.
+/// The error without the name of a temporary file in its text, which means nothing to the caller.
 pub(super) fn unnamed(error: io::Error) -> io::Error {
     if error.raw_os_error().is_some() { error } else { error.kind().into() }
 }

@@ -34,8 +34,8 @@ use std::time::SystemTime;
 pub struct Root {
     dir: Arc<Dir>,
     path: PathBuf,
-    /// The parent that was used last, after those of its own parents that are kept open: an archive and a walk stay in a
-    /// folder for a while, and go on near it.
+    /// The parent that was used last, after those of its own parents that are kept open: an archive and a walk stay in
+    /// a folder for a while, and go on near it.
     last_parents: Open,
     /// As `last_parents`, for the sources of hard links, which lie far from their new names.
     last_sources: Open,
@@ -88,7 +88,8 @@ impl Root {
     /// Makes a folder.
     ///
     /// # Errors
-    /// [`Rule::TargetExists`]; [`Rule::NameEscapes`], [`Rule::LinkEscapes`] and the other rules of names; [`Error::Io`].
+    /// [`Rule::TargetExists`]; [`Rule::NameEscapes`], [`Rule::LinkEscapes`] and the other rules of names;
+    /// [`Error::Io`].
     pub fn create_dir(&self, path: &Path) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         parent.create_dir(name).map_err(|e| created("create folder", &self.path.join(path), e))
@@ -106,8 +107,8 @@ impl Root {
         Ok(file.into_std())
     }
 
-    /// Makes a symbolic link with any text as its target. Windows tells links to directories from others, and takes no
-    /// absolute target here.
+    /// Makes a symbolic link with any text as its target. Windows has a kind of link for folders and one for files, and
+    /// takes no absolute target here.
     ///
     /// # Errors
     /// As [`Root::create_dir`].
@@ -237,8 +238,8 @@ impl Root {
         Ok(found)
     }
 
-    /// Waits until the names in a folder are on the disk; the empty path is the root itself. Windows has no such call,
-    /// and journals its names.
+    /// Waits until the names in a folder are on the disk; the empty path is the root itself. Does nothing on Windows,
+    /// which has no call for it and journals its names.
     ///
     /// # Errors
     /// The rules of names; [`Error::Io`].
@@ -311,7 +312,7 @@ impl Root {
     /// # Errors
     /// [`Rule::TargetExists`]; the rules of names; [`Error::Io`].
     pub fn rename_new(&self, from: &Path, to: &Path) -> Result<()> {
-        // Unix would replace an empty folder. Whoever renames to one name at a time holds a lock.
+        // Unix would replace an empty folder. The caller's lock keeps another rename to this name out.
         absent(&self.path.join(to))?;
         self.rename(from, to)
     }
@@ -446,8 +447,8 @@ fn keep(open: &mut Vec<(PathBuf, Arc<Dir>)>, path: PathBuf, dir: &Arc<Dir>) {
     open.push((path, Arc::clone(dir)));
 }
 
-/// Opens a folder more than one name below another in one call; the system refuses links on the way. `None` where it
-/// cannot, or did, or there is nothing: whoever goes name by name finds out.
+/// Opens a folder more than one name below another in one call; the system refuses links on the way. `None` for every
+/// failure: going name by name finds out which.
 #[cfg(target_os = "linux")]
 fn open_below(dir: &Dir, path: &Path) -> Option<Dir> {
     use rustix::fs::{Mode, OFlags, ResolveFlags, openat2};

@@ -5,8 +5,8 @@ use super::{Root, sync_names};
 use crate::error::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// Passes over the failure to delete what somebody has open, which Windows does not delete: a view, of whichever process,
-/// takes it along when it is closed, and the next sweep where that process was killed.
+/// Passes over the failure to delete what somebody has open, which Windows does not delete: a view, of whichever
+/// process, takes it along when it is closed, and the next sweep where that process was killed.
 ///
 /// # Errors
 /// Every other failure.
@@ -36,7 +36,7 @@ impl Staging {
         Root::open(self.path())
     }
 
-    /// Names the folder that it lies in, where the system failed on something in it: nobody else knows its name.
+    /// Replaces a path in the staging folder, which means nothing to the caller, by the folder that it lies in.
     pub fn unnamed(&self, mut error: Error) -> Error {
         if let Error::Io { path: Some(path), .. } = &mut error
             && path.starts_with(self.path())
@@ -64,13 +64,13 @@ impl Staging {
         if fsync { sync_names(home.path()) } else { Ok(()) }
     }
 
-    /// Stays after all: its path, for whoever deletes it.
+    /// Keeps the folder and returns its path; the caller deletes it.
     #[cfg(windows)]
     pub fn keep(mut self) -> PathBuf {
         self.0.take().expect("taken at its end only").keep()
     }
 
-    /// Deletes it now, and tells what cannot be deleted, which stays to be swept.
+    /// Deletes it now. What cannot be deleted is an error and stays to be swept.
     pub fn remove(mut self) -> Result<()> {
         let Some(folder) = self.0.take() else { return Ok(()) };
         let path = folder.keep();
