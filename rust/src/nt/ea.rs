@@ -76,7 +76,7 @@ pub fn encode(list: &[ExtendedAttribute]) -> Result<Vec<u8>> {
 /// Reads the form of the NTFS `$EA` attribute, where each next offset is the length of its entry.
 ///
 /// # Errors
-/// A format error that names the field; a next offset of 0 is one, since such a list would loop.
+/// A format error that names the field. A next offset of 0 is an error too, since such a list would loop.
 pub fn decode_on_disk(bytes: &[u8]) -> Result<Vec<ExtendedAttribute>> {
     let mut list = Vec::new();
     let mut at = 0;

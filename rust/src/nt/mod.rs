@@ -1,9 +1,9 @@
 //! The values of the NT kernel that a layer carries: times, attributes, names, links, extended attributes and
 //! security descriptors.
 //!
-//! Everything here is a pure value: no I/O, nothing that asks the operating system, the same on every host. Bytes that
-//! came from a layer are kept as they came; decoded views are made when they are asked for. `docs/formats/nt-values.md`
-//! has the layouts and their sources.
+//! Everything here is a pure value: there is no I/O and no call of the operating system, and it is the same on every
+//! host. Bytes from a layer are kept as they came and decoded on request. `docs/formats/nt-values.md` has the layouts
+//! and their sources.
 
 pub mod acl;
 pub mod attributes;

@@ -1,7 +1,7 @@
 //! Names as NT knows them: any sequence of UTF-16 units, compared without case.
 //!
-//! NT does not ask that surrogates come in pairs, so a name may have no Unicode text. WTF-8 holds every such sequence
-//! in bytes: UTF-8, and three bytes for a surrogate without its partner (<https://wtf-8.codeberg.page/>).
+//! NT does not demand that surrogates come in pairs, so a name may not be Unicode text. WTF-8 encodes every sequence of
+//! units: as UTF-8, with three bytes for a surrogate without its partner (<https://wtf-8.codeberg.page/>).
 
 use super::upcase::upcase;
 

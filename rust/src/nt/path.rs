@@ -108,7 +108,7 @@ fn refuse_unless(allowed: bool, rule: Rule, detail: &str) -> Result<()> {
     if allowed { Ok(()) } else { Err(Error::refused(rule, detail)) }
 }
 
-/// No character has more than three bytes a unit; this bounds names that are no characters at all.
+/// The least UTF-16 units that bytes can be: no character has more than three bytes per unit, valid or not.
 fn least_units(bytes: &[u8]) -> u64 {
     (bytes.len() as u64).div_ceil(3)
 }

@@ -220,8 +220,8 @@ impl ReparsePoint {
 
 /// The NT path that Windows derives from the target of a new link, and whether the link is a relative one.
 ///
-/// `\\?\X` and `\\.\X` become `\??\X`, `\\server\share` becomes `\??\UNC\server\share`, a path with a drive gets `\??\`,
-/// a target that starts with `\??\` stays, and every other one is relative.
+/// `\\?\X` and `\\.\X` become `\??\X`, `\\server\share` becomes `\??\UNC\server\share`, a path with a drive gets
+/// `\??\`, a target that starts with `\??\` stays, and every other one is relative.
 #[must_use]
 pub fn nt_target(target: &[u16]) -> (Vec<u16>, bool) {
     let prefixed = |prefix: &str, rest: &[u16]| prefix.encode_utf16().chain(rest.iter().copied()).collect();
@@ -238,8 +238,8 @@ pub fn nt_target(target: &[u16]) -> (Vec<u16>, bool) {
 
 /// What go-winio's EncodeReparsePoint makes of a link target: substitute name first, NULs after both names.
 ///
-/// The target is bytes as a tar holds them. WTF-8 gives the units it stands for, lone surrogates as well; bytes that
-/// are no WTF-8 give U+FFFD each, as in Go. Unlike Windows, `\\.\pipe` is taken for a share and `\??\C:` for relative.
+/// The target is bytes as a tar has them. WTF-8 gives the units it stands for, lone surrogates included; each byte that
+/// is not WTF-8 gives U+FFFD, as in Go. Unlike Windows, `\\.\pipe` is taken for a share and `\??\C:` for relative.
 ///
 /// # Errors
 /// A format error for a target too long for the 16-bit lengths of the buffer, where go-winio writes a broken one.

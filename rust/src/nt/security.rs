@@ -2,7 +2,7 @@
 //!
 //! Files carry the self-relative form ([MS-DTYP] 2.4.6): `u8 revision, u8, u16 control, u32` offsets of owner, group,
 //! SACL and DACL, then those four in any order. Windows itself writes several orders, so the bytes are the value and
-//! are never written anew.
+//! are never encoded again.
 
 use crate::error::{Error, Format, Result};
 

@@ -1,4 +1,4 @@
-//! The words that text is made of: SIDs, GUIDs, strings, octets; and the error of data that is none of them.
+//! The words that text is made of: SIDs, GUIDs, strings, octets; and the error for data that is not one of them.
 
 use crate::error::{Error, Format};
 
