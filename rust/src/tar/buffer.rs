@@ -12,7 +12,7 @@ const AFTER_SKIP: usize = 4 << 10;
 
 pub(super) struct Buffer {
     source: Source,
-    /// As long as the reads so far were: whoever looks at one member needs little.
+    /// Grows with the reads, so that looking at one member needs little memory.
     bytes: Vec<u8>,
     start: usize,
     end: usize,
@@ -66,7 +66,7 @@ impl Buffer {
         self.position += n as u64;
     }
 
-    /// Copies `n` bytes to the end of `out`, or fewer at the end of the source; tells how many.
+    /// Copies `n` bytes to the end of `out`, or fewer at the end of the source; returns how many.
     pub fn take_into(&mut self, n: u64, out: &mut Vec<u8>) -> Result<u64> {
         let mut left = n;
         while left > 0 {
@@ -82,7 +82,7 @@ impl Buffer {
         Ok(n - left)
     }
 
-    /// Passes over `n` bytes, or fewer at the end of the source; tells how many.
+    /// Passes over `n` bytes, or fewer at the end of the source; returns how many.
     pub fn skip(&mut self, n: u64) -> Result<u64> {
         let buffered = n.min((self.end - self.start) as u64);
         self.consume(usize::try_from(buffered).expect("no more than is buffered"));

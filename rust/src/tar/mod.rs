@@ -1,11 +1,11 @@
 //! Tar framing: blocks, PAX records and GNU extensions, with raw bytes and positions kept.
 //!
-//! A bug in how bytes become members lives here; what a member means to Windows lives in [`crate::layer_tar`].
+//! How bytes become members is decided here; what a member means to Windows, in [`crate::layer_tar`].
 //!
 //! Where this reader differs from POSIX or from other tools:
 //! - A missing end of archive (no zero blocks, or one) is accepted; a zero block followed by data is refused.
 //! - Checksums may be sums of signed or of unsigned bytes.
-//! - Global PAX headers apply to every later member and are never members themselves, but on request
+//! - Global PAX headers apply to every later member and are not members themselves, except on request
 //!   ([`Reader::global_headers_as_members`]).
 //! - A GNU long name wins over a PAX `path`, as in Go's archive/tar, unless it is empty.
 //! - The last PAX record of a key counts; an empty one restores what the header says.

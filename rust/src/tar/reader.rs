@@ -20,7 +20,7 @@ pub struct Member {
     pub name: Vec<u8>,
     /// Link target, raw bytes; empty where there is none.
     pub link_name: Vec<u8>,
-    /// Type, with the old NUL type told apart as file or directory.
+    /// Type; the old NUL type is resolved to file or directory.
     pub typeflag: u8,
     /// Permission and type bits as they stand in the header.
     pub mode: i64,
@@ -43,8 +43,8 @@ pub struct Member {
 }
 
 impl Member {
-    /// Applies the records; gives the size, where one tells it. The last record of a key counts, an empty one restores
-    /// what the header says.
+    /// Applies the records and returns the size, if one of them has it. The last record of a key counts; an empty one
+    /// restores what the header says.
     fn apply_pax(&mut self) -> Result<Option<i64>> {
         const KEYS: [&[u8]; 8] = [b"path", b"linkpath", b"size", b"mtime", b"atime", b"ctime", b"uid", b"gid"];
         let mut last: [&[u8]; KEYS.len()] = Default::default();
@@ -115,7 +115,7 @@ impl Reader {
     /// A reader at the start of an uncompressed tar.
     ///
     /// # Errors
-    /// [`Error::Io`] when the length of a random source cannot be told.
+    /// [`Error::Io`] when the length of a random source is not known.
     pub fn new(source: Source, limits: &Limits) -> Result<Self> {
         Ok(Reader {
             buffer: Buffer::new(source)?,
@@ -143,7 +143,7 @@ impl Reader {
     /// Begins in the middle of an archive: at the first block of a member, with the global records before it.
     ///
     /// # Errors
-    /// [`Error::Format`] for bytes that are no records; [`Error::Io`].
+    /// [`Error::Format`] for bytes that are not records; [`Error::Io`].
     pub fn start_in(&mut self, position: u64, records: &[u8]) -> Result<()> {
         self.buffer.skip(position)?;
         self.globals.parse(records, 0)
@@ -197,7 +197,7 @@ impl Reader {
         if self.at_end {
             return Ok(false);
         }
-        // Behind an error nobody knows where the next member begins.
+        // After an error it is not known where the next member begins.
         self.at_end = true;
         let found = self.find_next()?;
         self.at_end = !found;
@@ -511,7 +511,7 @@ impl Reader {
         Ok(size)
     }
 
-    /// Passes over a few bytes that are no data, keeping them where raw bytes are kept; tells how many there were.
+    /// Passes over a few bytes that are not data, keeping them if raw bytes are kept; returns how many there were.
     fn take(&mut self, n: u64) -> Result<u64> {
         if self.keep_raw { self.buffer.take_into(n, &mut self.raw) } else { self.buffer.skip(n) }
     }

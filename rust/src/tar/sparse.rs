@@ -62,7 +62,7 @@ pub(super) fn real_size(pax: &PaxRecords) -> Result<Option<u64>> {
 /// Ranges that one extension block of the old GNU format has room for.
 pub(super) const OLD_GNU_RANGES: u64 = 21;
 
-/// Reads the entries of an old GNU header or of one of its extension blocks; tells whether another block follows.
+/// Reads the entries of an old GNU header or of one of its extension blocks; returns whether another block follows.
 pub(super) fn old_gnu(block: &[u8; BLOCK], first: bool, ranges: &mut Vec<SparseRange>) -> Result<bool> {
     let (start, count, extended) = if first { (386, 4, 482) } else { (0, OLD_GNU_RANGES as usize, 504) };
     for entry in block[start..start + count * 24].chunks_exact(24) {
@@ -81,7 +81,7 @@ pub(super) fn old_gnu_size(block: &[u8; BLOCK]) -> Result<u64> {
     u64::try_from(number(&block[483..495], "real size")?).map_err(|_| wrong("a size from 0", "a negative one"))
 }
 
-/// Parser of the map in front of the data (PAX 1.0): decimal lines, the first of which tells how many pairs follow.
+/// Parser of the map in front of the data (PAX 1.0): decimal lines, the first of which is the number of pairs.
 #[derive(Default)]
 pub(super) struct MapInData {
     line: Vec<u8>,
@@ -203,7 +203,7 @@ impl Expander {
         }
     }
 
-    /// Passes `n` bytes of the piece that [`Expander::peek`] told of.
+    /// Passes `n` bytes of the piece that [`Expander::peek`] returned.
     pub fn advance(&mut self, n: u64) {
         self.position += n;
         while self.ranges.get(self.next).is_some_and(|range| range.offset + range.length <= self.position) {
