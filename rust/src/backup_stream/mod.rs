@@ -1,7 +1,6 @@
 //! The byte stream of `BackupRead` and `BackupWrite`: headers and bodies of the streams of one file, in any order.
 //!
-//! Source: Microsoft, "WIN32_STREAM_ID structure" and "BackupRead function". Nothing here knows what the bodies mean;
-//! see [`crate::nt`] for that.
+//! Source: Microsoft, "WIN32_STREAM_ID structure" and "BackupRead function". What the bodies mean is in [`crate::nt`].
 
 mod header;
 mod reader;

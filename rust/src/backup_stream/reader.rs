@@ -197,7 +197,7 @@ impl<R: BufRead + Seek> Reader<R> {
         Ok(())
     }
 
-    /// Goes back to `position`, an offset that [`Reader::position`] told of between two streams.
+    /// Goes back to `position`, an offset that [`Reader::position`] returned between two streams.
     ///
     /// # Errors
     /// [`Error::Io`].

@@ -1,4 +1,4 @@
-//! Backup streams that nobody vouches for, on their way to `BackupWrite`.
+//! Untrusted backup streams on their way to `BackupWrite`.
 
 use super::{Reader, StreamHeader, StreamId};
 use crate::error::{Error, Limit, Result, Rule, display_name, from_io};
@@ -26,12 +26,12 @@ pub struct Restored {
     pub kept: Vec<u8>,
 }
 
-/// Writes a backup stream that nobody vouches for. Each header is checked before the system sees it, and nothing behind
-/// a mistake is written; what stood before it has been.
+/// Writes an untrusted backup stream. Each header is checked before the system sees it. Nothing is written from the
+/// first mistake on; what comes before it is.
 ///
 /// # Errors
-/// What [`Reader`] finds; [`Rule::NameColon`] for a name that is not `:name:$DATA`, since it could lead to another file;
-/// [`Error::Limit`]; what `fate` gives; [`Error::Io`].
+/// What [`Reader`] finds; [`Rule::NameColon`] for a name that is not `:name:$DATA`, since it could lead to another
+/// file; [`Error::Limit`]; what `fate` gives; [`Error::Io`].
 pub fn restore(
     sink: &mut impl Write,
     stream: impl Read,
@@ -94,7 +94,7 @@ fn check_stream_name(header: &StreamHeader) -> Result<()> {
     Err(Error::refused(Rule::NameColon, format!("the {} stream \"{name}\"", header.id)))
 }
 
-/// What a failed write tells; the system's own answers come with their path.
+/// The error of a failed write; one that the system returned has its path already.
 fn written(error: io::Error) -> Error {
     match from_io(error) {
         Error::Io { path: None, source, .. } => Error::io("write", None, source),

@@ -2,7 +2,7 @@
 //!
 //! DATA with the sparse attribute and size 0, then blocks; DATA that holds everything; blocks without DATA; a last
 //! block without data whose offset gives the length. A shape that fits none of them (blocks that go back or overlap)
-//! is no sparse stream: [`Collector::push`] says so.
+//! is not a sparse stream: [`Collector::push`] returns `false`.
 
 use super::StreamHeader;
 use crate::source::SparseRange;
