@@ -12,7 +12,7 @@ use serde::Deserialize;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The media type of a layer of which the archive does not tell any.
+/// The media type of a layer for which the archive has none.
 const LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 
 #[derive(Deserialize)]
@@ -86,7 +86,7 @@ fn layer(files: &dyn Files, file: String, source: Option<&Descriptor>) -> Result
     Ok(layer)
 }
 
-/// The configuration and its digest, which the name of its file tells in most archives.
+/// The configuration and its digest, which is the name of its file in most archives.
 fn read_config(files: &dyn Files, name: &str, limits: &Limits) -> Result<(Config, String)> {
     check(name)?;
     let bytes = read_all(files, name, limits)?;
@@ -101,7 +101,7 @@ fn read_config(files: &dyn Files, name: &str, limits: &Limits) -> Result<(Config
     Ok((parse(name, &bytes)?, format!("sha256:{}", hex(&hash.finish()))))
 }
 
-/// Refuses a path that is none inside the archive.
+/// Refuses a path that does not stay inside the archive.
 fn check(name: &str) -> Result<()> {
     let bad = |part: &str| matches!(part, "" | "." | "..") || part.contains(['\\', ':', '\0']);
     if name.split('/').any(bad) {

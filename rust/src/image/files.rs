@@ -18,7 +18,7 @@ pub(super) trait Files: Send + Sync {
     /// How many bytes a file has; `None` when there is none.
     fn find(&self, name: &str) -> Result<Option<u64>>;
 
-    /// Opens a file, and tells its size.
+    /// Opens a file and returns its size with it.
     fn open(&self, name: &str) -> Result<Option<(Box<dyn Read + Send>, u64)>>;
 }
 

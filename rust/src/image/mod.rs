@@ -27,15 +27,15 @@ const DOCUMENTS: u64 = 1_000;
 /// Which image of several, and bounds.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOptions {
-    /// A reference name (`repository:tag`, as the image has it) or a digest (`sha256:...`). Without it the one image for
-    /// Windows is taken.
+    /// A reference name (`repository:tag`, as the image has it) or a digest (`sha256:...`). Without it the one image
+    /// for Windows is taken.
     pub choose: Option<String>,
     /// Bounds; `line` is that of each JSON document.
     pub limits: Limits,
 }
 
-/// Whether a folder or a file holds an image and not a layer: looks at the first member of an archive only, and takes
-/// nothing from a pipe, which holds a layer. What is neither is no image.
+/// Whether a folder or a file is an image and not a layer. Only the first member of an archive is looked at; a pipe is
+/// taken for a layer, and nothing is read from it. What is neither an image nor a layer gives `false`.
 ///
 /// ```
 /// use winlayers::image::is_image;
@@ -59,8 +59,8 @@ pub fn is_image(path: &Path, limits: &Limits) -> Result<bool> {
 /// One layer of an image.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ImageLayer {
-    /// `sha256:` and the digest of its uncompressed tar, as the image's configuration says: whoever imports the layer
-    /// compares it.
+    /// `sha256:` and the digest of its uncompressed tar, as the image's configuration says. It is compared when the
+    /// layer is imported.
     pub diff_id: String,
     /// `sha256:` and the digest of its blob; `None` where the archive does not name blobs by digest.
     pub digest: Option<String>,
@@ -68,7 +68,7 @@ pub struct ImageLayer {
     pub media_type: String,
     /// Bytes of the blob.
     pub size: u64,
-    /// Whether the layer may not be passed on with the image, as the base layers of Windows were for long.
+    /// Whether the layer must not be passed on with the image, as was long so for the base layers of Windows.
     pub foreign: bool,
     /// Where else the blob is.
     pub urls: Vec<String>,
@@ -120,8 +120,9 @@ impl Image {
     ///
     /// # Errors
     /// [`Error::Misuse`] when it is not clear which image is meant; the message lists them. [`Error::Format`] with
-    /// [`Format::Image`]; [`Error::Integrity`] when a document is not that of its digest; [`Error::Limit`] ([`Limit::Line`])
-    /// for a document that is too long; [`Error::Refused`] for links in a folder; those of reading an archive.
+    /// [`Format::Image`]; [`Error::Integrity`] when a document is not that of its digest; [`Error::Limit`]
+    /// ([`Limit::Line`]) for a document that is too long; [`Error::Refused`] for links in a folder; those of reading an
+    /// archive.
     pub fn open(path: &Path, options: &ImageOptions) -> Result<Self> {
         let files = files::open(path, &options.limits)?;
         if files.find("index.json")?.is_some() {
@@ -180,8 +181,8 @@ impl Image {
     /// image: so read to the end.
     ///
     /// # Errors
-    /// [`Error::Misuse`] for a layer that there is not; [`Error::Format`] when the blob is missing, with where it can be
-    /// had when it is a foreign one; those of opening a file. While it is read: [`Error::Integrity`] inside an
+    /// [`Error::Misuse`] for a layer that there is not; [`Error::Format`] when the blob is missing, with where it can
+    /// be had when it is a foreign one; those of opening a file. While it is read: [`Error::Integrity`] inside an
     /// [`std::io::Error`].
     pub fn open_layer(&self, index: usize) -> Result<Box<dyn Read + Send>> {
         let layer = self.layers.get(index).ok_or_else(|| {

@@ -53,7 +53,7 @@ pub(super) fn open(files: Arc<dyn Files>, options: &ImageOptions) -> Result<Imag
                 candidate.platform = platform(&config.os, &config.architecture, config.os_version.as_deref());
             }
             Err(error) if only => return Err(error),
-            // One that cannot be read is no reason to refuse another.
+            // One that cannot be read does not keep another from being taken.
             Err(_) => {}
         }
     }
