@@ -90,14 +90,14 @@
 //!                    a directory.
 //! 4  transport       The transport folder: what the Host Compute Service imports a layer from, and exports it to.
 //! 3  layer_tar       Tar members and layer entries: the one model in the middle, read from tars and written to them.
-//! 3  tar_split       tar-split: a tar taken apart into the data of its members and small metadata, and put together
-//!                    again to the bit.
+//! 3  tar_split       tar-split: a tar split into the data of its members and small metadata, and joined again to the
+//!                    bit.
 //! 3  fs              The only place that touches the disk.
 //! 2  tar             Tar framing: blocks, PAX records and GNU extensions, with raw bytes and positions kept.
 //! 2  backup_stream   The byte stream of BackupRead and BackupWrite: headers and bodies of the streams of one file, in
 //!                    any order.
-//! 2  compress        Gzip and zstd, in and out: recognised by their first bytes, worked on by threads beside the
-//!                    caller's.
+//! 2  compress        Gzip and zstd, read and written on threads beside the caller's, and recognised by their first
+//!                    bytes.
 //! 2  sqlite.rs       What the SQLite databases of a store have in common.
 //! 1  nt              The values of the NT kernel that a layer carries: times, attributes, names, links, extended
 //!                    attributes and security descriptors.

@@ -1,6 +1,6 @@
-//! Gzip and zstd, in and out: recognised by their first bytes, worked on by threads beside the caller's.
+//! Gzip and zstd, read and written on threads beside the caller's, and recognised by their first bytes.
 //!
-//! - [`Reader`] takes any source, and hands plain bytes through untouched. It reads gzip (RFC 1952) of any number of
+//! - [`Reader`] takes any source and passes uncompressed bytes through. It reads gzip (RFC 1952) of any number of
 //!   members and zstd (RFC 8878) of any number of frames, skippable ones included, and zeros after the last of them.
 //!   Every checksum is verified; a truncated stream, or anything else behind it, is an error with its offset in the
 //!   compressed input.

@@ -43,7 +43,7 @@ impl Chunk {
     }
 }
 
-/// What the worker tells the reader.
+/// What the worker sends to the reader.
 pub(super) enum Event {
     Output(Chunk),
     /// An input buffer, empty again.
@@ -85,7 +85,7 @@ impl Port {
 
     pub fn run(mut self, decompress: fn(&mut Port) -> Result<()>) {
         let result = decompress(&mut self).and_then(|()| self.flush());
-        // Nobody listens when the reader is gone.
+        // Sending fails only when the reader was dropped.
         let _ = self.events.send(match result {
             Ok(()) => Event::End,
             Err(error) => Event::Failed(error),
@@ -139,7 +139,7 @@ impl Port {
     fn receive(&mut self) -> Result<Option<Chunk>> {
         Ok(match self.inputs.try_recv() {
             Err(TryRecvError::Empty) => {
-                // Whoever waits for a slow source shall have what came before.
+                // The source is slow: the caller gets what there is before waiting for it.
                 self.flush()?;
                 self.inputs.recv().ok()
             }
@@ -223,7 +223,7 @@ impl Port {
     }
 }
 
-/// The reader was dropped; this error ends the worker and reaches nobody.
+/// The reader was dropped; this error ends the worker, and no one sees it.
 fn gone() -> Error {
     Error::io("decompress", None, io::ErrorKind::BrokenPipe.into())
 }

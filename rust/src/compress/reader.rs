@@ -81,7 +81,7 @@ struct Pipeline<R> {
     /// Input buffers to be filled from the source.
     spare: Vec<Chunk>,
     source_is_fast: bool,
-    /// To the worker; `None` tells it that the source has ended.
+    /// To the worker; `None` once the source has ended.
     inputs: Option<SyncSender<Chunk>>,
     events: Option<Receiver<Event>>,
     /// Emptied output buffers, back to the worker.

@@ -58,7 +58,7 @@ fn frame(port: &mut Port, decoder: &mut Decoder<'_>, field: &'static str) -> Res
     }
 }
 
-/// The bytes of a frame that tell how long its header is.
+/// The bytes of a frame that say how long its header is.
 const DESCRIBED: usize = 5;
 
 /// The length of a header, and that of the content size at its end.

@@ -49,7 +49,7 @@ pub fn assemble_reading_ahead(
         emptied.send(Chunk::new()).expect("there is room, and its receiver is here");
     }
     let ahead = move || {
-        // Nobody takes or gives a chunk any more after an error on the other side, which is the one to tell.
+        // The channels close after an error on the other side, which is the one that is returned.
         let gone = || Error::io("write", None, io::ErrorKind::BrokenPipe.into());
         let mut pass = |chunk| full.send(chunk).ok().and_then(|()| free.recv().ok()).ok_or_else(gone);
         read(metadata, content, Output::new(&mut pass, limits))

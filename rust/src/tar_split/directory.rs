@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Reads the data of members from the files of a directory, such as an extracted layer; no name and no link leads out
+/// Reads the data of members from the files of a folder, such as an extracted layer; no name and no link leads out
 /// of it.
 pub struct Directory {
     root: Root,

@@ -1,7 +1,7 @@
 //! The lines of the metadata, written and read.
 //!
-//! A line is what Go's encoding/json makes of `{type, name | name_raw, size, payload, position}`, in this order: an empty
-//! name and a size of 0 are left out, and bytes are base64. Type 1 is a file, whose payload is its CRC-64/ISO,
+//! A line is what Go's encoding/json makes of `{type, name | name_raw, size, payload, position}`, in this order: an
+//! empty name and a size of 0 are left out, and bytes are base64. Type 1 is a file, whose payload is its CRC-64/ISO,
 //! big-endian, or `null` when its size is 0. Type 2 is a segment, whose payload is its bytes.
 
 use crate::error::{Error, Format, Limit, Result};
@@ -30,7 +30,7 @@ impl<W: Write> EntryWriter<W> {
         EntryWriter { sink, lines: Vec::new(), files: 0, segments: 0 }
     }
 
-    /// A line for bytes that are no data; none for none.
+    /// Writes a line for bytes that are not data; no line if there are no bytes.
     pub fn segment(&mut self, bytes: &[u8]) -> Result<()> {
         for payload in bytes.chunks(LONGEST_PAYLOAD) {
             self.lines.extend_from_slice(b"{\"type\":2,\"payload\":\"");
@@ -136,7 +136,7 @@ fn escape(text: &str, out: &mut Vec<u8>) {
 pub(super) enum Entry {
     /// A member: its data, where its size is not 0. The name is in [`EntryReader::bytes`].
     File { size: u64, crc: u64 },
-    /// Bytes that are no data: in [`EntryReader::bytes`].
+    /// Bytes that are not data: in [`EntryReader::bytes`].
     Segment,
 }
 
@@ -183,7 +183,7 @@ impl<R: BufRead> EntryReader<R> {
         Ok(Some(entry))
     }
 
-    /// The name of the file, or the bytes of the segment, that the last line told of.
+    /// The name of the file, or the bytes of the segment, of the last line.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }

@@ -1,16 +1,16 @@
-//! tar-split: a tar taken apart into the data of its members and small metadata, and put together again to the bit.
+//! tar-split: a tar split into the data of its members and small metadata, and joined again to the bit.
 //!
-//! [`disassemble`] reads a tar once and writes metadata: a line of JSON for every run of bytes that is no data
+//! [`disassemble`] reads a tar once and writes metadata: a line of JSON for every run of bytes that are not data
 //! (headers, padding, end blocks: a *segment*) and a line for every member (its name, size and checksum). The data
 //! itself goes to a [`ContentSink`], or nowhere: Docker finds it again in the extracted layer. [`assemble`] takes the
 //! metadata and a [`ContentSource`] and writes the same tar.
 //!
 //! The metadata is what the Go package `github.com/vbatts/tar-split` writes, line for line, and either tool assembles
-//! what the other took apart. Where this module differs:
+//! what the other disassembled. Where this module differs:
 //! - Members that the Go tool refuses or gets wrong go into segments, data and all, so that assembly always holds:
 //!   see [`Apart`]. The [`Summary`] lists them.
 //! - The size of a member without data (a link, a directory) is 0, whatever its header says.
-//! - Padding that the archive breaks off is kept.
+//! - The padding of an archive that breaks off in it is kept.
 //! - Assembly checks positions, sizes and names, not only checksums.
 //!
 //! ```
@@ -87,7 +87,7 @@ closed_set! {
     pub enum Apart {
         /// A member before it has the same name, after cleaning. The Go tool refuses the archive.
         DuplicateName = "duplicate_name";
-        /// The name is no path inside a directory: absolute, with `..`, a drive or a NUL, or empty though there is data.
+        /// The name is not a path inside a folder: absolute, with `..`, a drive or a NUL, or empty but with data.
         UnsafeName = "unsafe_name";
         /// It is a sparse file with holes. The Go tool writes the holes into the archive as zeros.
         Sparse = "sparse";

@@ -5,8 +5,8 @@ use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 /// The parts of a member name below the directory that holds the content, or `None` when it leaves it or names it.
 ///
-/// A leading `/` is dropped, as the Go tool's directory getter does; [`disassemble`](super::disassemble) writes no such
-/// name.
+/// A leading `/` is dropped, as the Go tool's directory getter does; [`disassemble`](super::disassemble) never writes
+/// one.
 ///
 /// ```
 /// use winlayers::tar_split::relative_name;

@@ -9,7 +9,7 @@ use std::ops::Range;
 
 /// What is written at a time, at most. Data is read to where it is written from, and is not copied on the way.
 const SIZE: usize = 256 << 10;
-/// Less room than this is no room to read to.
+/// With less room than this the buffer is written before more is read.
 const LITTLE: usize = 16 << 10;
 
 /// The next bytes of the tar.
@@ -53,7 +53,7 @@ impl<'a> Output<'a> {
         Output { chunk: Chunk::new(), pass, size: 0, limits }
     }
 
-    /// Bytes that are no data.
+    /// Bytes that are not data.
     pub fn put(&mut self, mut bytes: &[u8]) -> Result<()> {
         while !bytes.is_empty() {
             let room = self.room()?;
