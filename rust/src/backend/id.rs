@@ -20,7 +20,7 @@ pub struct LayerId {
     key: String,
 }
 
-/// Folders of a home that are no layers.
+/// Folders of a home that are not layers.
 const RESERVED: [&str; 2] = [".WINLAYERS", "SYSFILE-BACKUPS"];
 
 impl LayerId {

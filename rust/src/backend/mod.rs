@@ -1,7 +1,7 @@
 //! What a layer store asks of the system below it, in the verbs of the Host Compute Service (HCS).
 //!
-//! The store keeps ids, chains, counts and undo; a [`Backend`] does one thing a call, and leaves nothing behind when it
-//! fails. [`portable`] keeps layers in plain files on any system, `windows` hands them to HCS.
+//! The store keeps ids, chains, counts and undo. A [`Backend`] does one thing in each call and leaves nothing behind
+//! when it fails. [`portable`] keeps layers in plain files on any system; `windows` hands them to HCS.
 
 mod id;
 mod open;
@@ -32,11 +32,11 @@ closed_set! {
     pub enum LayerKind {
         /// Made, and not filled yet.
         Empty = "empty";
-        /// Filled by an import; it does not change any more.
+        /// Filled by an import; it never changes again.
         Imported = "imported";
         /// Writable.
         Sandbox = "sandbox";
-        /// Files as a Windows host, or the diff flavour, has them: it is what lies there.
+        /// Files as a Windows host or the diff flavour has them, read as they are.
         Folder = "folder";
     }
 }
@@ -51,9 +51,9 @@ pub struct Export {
 
 /// Where the bytes of an export come from.
 pub enum ExportedTar {
-    /// A file: the system can copy it without showing it.
+    /// A file, which the system can copy without a buffer of this process.
     File(File),
-    /// Something that makes them.
+    /// A reader that makes them.
     Made(Box<dyn Read + Send>),
 }
 
@@ -77,9 +77,9 @@ pub struct Capabilities {
 
 /// The layers of a store, as the system sees them.
 ///
-/// A chain is the parents of a layer, nearest first. No call is made twice at once for one layer: the store holds a lock
-/// for each. The order is HCS's own: activate, prepare, mount path; unprepare, deactivate. Errors are those of
-/// [`crate::error::Error`]; after one the layer is as it was.
+/// A chain is the parents of a layer, nearest first. The store holds a lock for each layer, so no two calls for one
+/// layer run at the same time. The order of calls is that of HCS: activate, prepare, mount path; unprepare, deactivate.
+/// After an error the layer is as it was.
 pub trait Backend: Send + Sync {
     /// `portable` or `hcs`.
     fn name(&self) -> &'static str;
@@ -87,13 +87,14 @@ pub trait Backend: Send + Sync {
     /// What it can do here.
     fn capabilities(&self) -> Capabilities;
 
-    /// The names in a layer's folder by which the backend knows what the layer is: no file of a layer may have them there.
+    /// The names in a layer's folder by which the backend recognises what the layer is. No file of a layer may have one
+    /// of them there.
     fn reserved_names(&self) -> &'static [&'static str];
 
     /// Whether there is a layer.
     ///
     /// # Errors
-    /// What the system answers; a layer that is not there is no error.
+    /// What the system answers; a missing layer is not an error.
     fn layer_exists(&self, id: &LayerId) -> Result<bool>;
 
     /// What a layer is.
@@ -102,7 +103,7 @@ pub trait Backend: Send + Sync {
     /// [`crate::error::StoreFault::LayerNotFound`]; what the system answers.
     fn layer_kind(&self, id: &LayerId) -> Result<LayerKind>;
 
-    /// The layers that are there, in any order.
+    /// All layers, in any order.
     ///
     /// # Errors
     /// What the system answers.
@@ -126,13 +127,13 @@ pub trait Backend: Send + Sync {
     /// What the system answers.
     fn create_sandbox_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<()>;
 
-    /// Grows a sandbox to so many bytes.
+    /// Grows a sandbox to `size` bytes.
     ///
     /// # Errors
     /// What the system answers.
     fn expand_sandbox_size(&self, id: &LayerId, size: u64) -> Result<()>;
 
-    /// Removes a layer and all that is in it, or nothing of it.
+    /// Removes a layer with everything in it, or leaves it whole.
     ///
     /// # Errors
     /// What the system answers.
@@ -150,7 +151,7 @@ pub trait Backend: Send + Sync {
     /// What the system answers.
     fn deactivate_layer(&self, id: &LayerId) -> Result<()>;
 
-    /// Lets an active layer be seen together with its chain.
+    /// Makes an active layer visible together with its chain.
     ///
     /// # Errors
     /// What the system answers.
@@ -162,7 +163,7 @@ pub trait Backend: Send + Sync {
     /// What the system answers.
     fn unprepare_layer(&self, id: &LayerId) -> Result<()>;
 
-    /// Where a prepared layer can be seen; `None` where it has no such place.
+    /// The path at which a prepared layer is visible; `None` if it has none.
     ///
     /// # Errors
     /// What the system answers.
@@ -180,7 +181,7 @@ pub trait Backend: Send + Sync {
         progress: Progress,
     ) -> Result<Imported>;
 
-    /// Takes out of a layer what an import left that ended early. One that is whole stays as it is.
+    /// Removes from a layer what an unfinished import left. A complete layer stays as it is.
     ///
     /// # Errors
     /// What the system answers.
@@ -192,14 +193,14 @@ pub trait Backend: Send + Sync {
     /// What the system answers.
     fn export_layer(&self, id: &LayerId, chain: &[LayerId]) -> Result<Export>;
 
-    /// Tells what a layer changes in its chain, in the order of an export.
+    /// Reports what a layer changes in its chain, in the order of an export.
     ///
     /// # Errors
     /// What the system answers; what `visit` returned.
     fn layer_changes(&self, id: &LayerId, chain: &[LayerId], visit: &mut dyn FnMut(Change) -> Result<()>)
     -> Result<()>;
 
-    /// All that is seen of a layer merged over its chain, with its metadata; nothing is mounted for it.
+    /// A view of a layer merged over its chain, with all metadata. Nothing is mounted for it.
     ///
     /// # Errors
     /// What the system answers.
@@ -208,20 +209,20 @@ pub trait Backend: Send + Sync {
     /// The bytes of a file that a layer itself holds, named as in its tar: for putting the tar together again.
     ///
     /// # Errors
-    /// [`crate::error::Error::Io`] where the layer has no such file.
+    /// [`crate::error::Error::Io`] if the layer does not have the file.
     fn open_layer_file(&self, id: &LayerId, name: &[u8]) -> Result<Box<dyn Read + Send>>;
 
-    /// What the import of a layer told; `None` where it is not known.
+    /// What the import of a layer reported; `None` if it is not known.
     ///
     /// # Errors
     /// What the system answers.
     fn imported(&self, id: &LayerId) -> Result<Option<Imported>>;
 
-    /// Reads all of a layer, and tells what is wrong with it. `repair` makes anew what follows from the rest; `progress`
+    /// Reads all of a layer and reports what is wrong with it. `repair` rebuilds what follows from the rest; `progress`
     /// counts bytes of tars.
     ///
     /// # Errors
-    /// What the system answers; what is wrong with the layer is none.
+    /// What the system answers. What is wrong with the layer is not an error.
     fn check_layer(
         &self,
         id: &LayerId,
@@ -230,8 +231,8 @@ pub trait Backend: Send + Sync {
         problem: &mut dyn FnMut(ProblemCode, String),
     ) -> Result<()>;
 
-    /// Removes what killed processes left: of layers that never came to be, and of those that were seen and are not in
-    /// use any more. No call is under way when it is called.
+    /// Removes what killed processes left: unfinished layers, and views that are not in use any more. No other call is
+    /// under way when it is called.
     ///
     /// # Errors
     /// What the system answers; what `in_use` returned.

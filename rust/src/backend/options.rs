@@ -1,4 +1,4 @@
-//! Which backend a store has, and what a backend can be told.
+//! Which backend a store has, and the options of a backend.
 
 use crate::closed_set::closed_set;
 use crate::limits::Limits;
@@ -15,10 +15,10 @@ closed_set! {
 }
 
 closed_set! {
-    /// Which functions of Windows do what two DLLs can do.
+    /// Which functions of HCS are called where two DLLs have one.
     #[derive(Default)]
     pub enum HcsApi {
-        /// Those of `vmcompute.dll`, as all tools call them; of `computestorage.dll` what only it has.
+        /// Those of `vmcompute.dll`, as all tools call them; from `computestorage.dll` only what the former lacks.
         #[default]
         Auto = "auto";
         /// Those of `vmcompute.dll`.
@@ -50,7 +50,7 @@ pub struct BackendOptions {
     pub base_images: Option<String>,
     /// The flavour of layers that HCS makes.
     pub flavour: Flavour,
-    /// How long one call of HCS may take; `None`: as long as it does.
+    /// How long one call of HCS may take; `None` for no limit.
     pub hcs_timeout: Option<Duration>,
     /// Which functions of HCS are called.
     pub hcs_api: HcsApi,

@@ -66,10 +66,10 @@ pub(crate) struct Piped {
 }
 
 impl Piped {
-    /// Starts to write on a thread; its error comes out of the reading end.
+    /// Starts to write on a thread, whose error the reading end returns.
     ///
     /// # Errors
-    /// [`Error::Io`] where there can be no thread.
+    /// [`Error::Io`] if the thread cannot be started.
     pub fn start(write: impl FnOnce(Sender) -> Result<()> + Send + 'static) -> Result<Self> {
         let (sender, chunks) = pipe();
         let errors = sender.chunks.clone();
@@ -91,7 +91,7 @@ impl Read for Piped {
 }
 
 impl Drop for Piped {
-    /// Ends the thread: nobody listens any more.
+    /// Ends the thread, whose writes fail from now on.
     fn drop(&mut self) {
         self.chunks = None;
         if let Some(thread) = self.thread.take() {

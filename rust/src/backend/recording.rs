@@ -1,5 +1,5 @@
-//! A backend for tests, around a real one: writes down what it is asked, refuses calls that HCS would refuse, and fails
-//! when it is told to.
+//! A backend for tests, around a real one: it records the calls, refuses those that HCS would refuse, and fails on
+//! request.
 
 use super::{Backend, Capabilities, Change, Export, Imported, LayerKind};
 use crate::backend::LayerId;
@@ -11,7 +11,7 @@ use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// How far a layer is on its way to be seen.
+/// How far a layer is on its way to being visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Readiness {
     /// After activate.
@@ -20,7 +20,7 @@ pub enum Readiness {
     Prepared,
 }
 
-/// A backend that remembers. As with HCS, a layer that is prepared cannot be exported, unless the one below can.
+/// A backend that records calls. As with HCS, a prepared layer cannot be exported, unless the real backend can.
 pub struct Recording {
     inner: Arc<dyn Backend>,
     /// Whether a diff flavour drives it, whose layers need not be active.
@@ -59,7 +59,7 @@ impl Recording {
         std::mem::take(&mut self.notes().calls)
     }
 
-    /// Makes the call after so many more fail; `None` makes none fail.
+    /// Makes a later call fail, after as many that succeed; `None` makes none fail.
     pub fn fail_after(&self, calls: Option<usize>) {
         let mut notes = self.notes();
         notes.calls.clear();
@@ -162,7 +162,7 @@ impl Backend for Recording {
 
     fn deactivate_layer(&self, id: &LayerId) -> Result<()> {
         self.want(id, &[Some(Readiness::Active), Some(Readiness::Prepared)]);
-        // A failure to let go of a layer is told; the layer is let go of.
+        // A failure to unprepare or deactivate a layer is reported, but has taken place.
         self.set(id, None);
         self.call("DeactivateLayer", id)?;
         self.inner.deactivate_layer(id)
