@@ -82,7 +82,7 @@
 //! <!-- rooms: made by tools/rooms.py -->
 //! ```text
 //! 8  py              The Python face: thin shells that unpack, release the GIL and call.
-//! 7  store           The layer store: what Docker's Windows graph driver did, one file a verb.
+//! 7  store           The layer store: what Docker's Windows graph driver did, with a file for each operation.
 //! 6  image           Container images as Linux users hold them: the layers of one Windows image, lowest first.
 //! 6  backend         What a layer store asks of the system below it, in the verbs of the Host Compute Service (HCS).
 //! 5  view            A chain of layers seen as one.

@@ -18,9 +18,9 @@ pub struct Finding {
 }
 
 impl LayerStore {
-    /// Reads all layers, and tells what is wrong: bytes that do not match their diffID, an index that does not match its
-    /// tar, chains that lead nowhere. `repair` makes anew what follows from the rest: indexes, and the records that the
-    /// folders contradict. What is repaired is told, too. `progress` counts bytes of tars.
+    /// Reads all layers and lists what is wrong: bytes that do not match their diffID, an index that does not match its
+    /// tar, chains that lead nowhere. `repair` rebuilds what follows from the rest: indexes, and the records that the
+    /// folders contradict. What is repaired is listed too. `progress` counts bytes of tars.
     ///
     /// # Errors
     /// What keeps the store from being read; what is wrong with a layer is none.
@@ -35,7 +35,7 @@ impl LayerStore {
             findings.push(Finding { code, layer: layer.to_owned(), message });
         };
         let layers = inner.backend.layers()?;
-        // An index that is damaged is told of below.
+        // A damaged index is listed below.
         let size = |id: &LayerId| inner.backend.imported(id).ok().flatten().map_or(0, |imported| imported.size);
         let sizes: Vec<u64> = layers.iter().map(size).collect();
         let (total, mut done) = (sizes.iter().sum(), 0);

@@ -9,8 +9,8 @@ use crate::error::{Error, Result, StoreFault};
 const INIT: &str = "-init";
 
 impl LayerStore {
-    /// Makes an empty layer above a parent (none: `""`), to be filled by [`LayerStore::apply_diff`]. Above a parent whose
-    /// id ends in `-init` it makes a sandbox on the parent's own parents, as the graph driver did.
+    /// Makes an empty layer above a parent (none: `""`), to be filled by [`LayerStore::apply_diff`]. Above a parent
+    /// whose id ends in `-init` it makes a sandbox on the parent's own parents, as the graph driver did.
     ///
     /// # Errors
     /// [`StoreFault::LayerExists`], [`StoreFault::LayerNotFound`] for the parent, [`StoreFault::WrongKind`] for a
@@ -27,8 +27,8 @@ impl LayerStore {
         }
     }
 
-    /// Makes a sandbox above a parent: a layer to be mounted and written to. `size` in bytes, where the backend knows
-    /// such; `None`: as in the options of the store.
+    /// Makes a sandbox above a parent: a layer to be mounted and written to. `size` is in bytes, for backends that have
+    /// one; `None` is the size in the options of the store.
     ///
     /// # Errors
     /// As [`LayerStore::create`]; [`Error::Unsupported`] for a size on the portable backend.

@@ -12,16 +12,17 @@ use std::fs::File;
 use std::io::{self, Read};
 
 impl LayerStore {
-    /// The uncompressed layer tar of a layer, which holds the layer until it is dropped. An imported layer gives the very
-    /// bytes that came in. `parent` is the recorded one, or `""` for it.
+    /// The uncompressed layer tar of a layer, which holds the layer until it is dropped. An imported layer gives the
+    /// very bytes that came in. `parent` is the recorded one, or `""` for it.
     ///
     /// With [`super::TarForm::Transport`] it is the plain tar of the layer's transport folder, and
-    /// [`DiffStream::losses`] tells what that cannot hold; of a layer that [`super::Driver::WindowsDiff`] unpacked it is a
-    /// plain tar of its files. Those are written whole before this returns.
+    /// [`DiffStream::losses`] lists what that cannot hold. For a layer that [`super::Driver::WindowsDiff`] unpacked it
+    /// is a plain tar of its files. Both are written completely before this returns.
     ///
     /// # Errors
-    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`], [`crate::error::StoreFault::BadChain`]. A sandbox is read while the
-    /// stream is: a file that changes meanwhile ends the stream with [`crate::error::Rule::FileChanged`].
+    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::WrongParent`],
+    /// [`crate::error::StoreFault::BadChain`]. A sandbox is read while the stream is: a file that changes meanwhile
+    /// ends the stream with [`crate::error::Rule::FileChanged`].
     pub fn diff(&self, id: &str, parent: &str) -> Result<DiffStream> {
         self.0.on(id, || self.export(id, parent))
     }
@@ -158,7 +159,7 @@ impl DiffStream {
         }
     }
 
-    /// Ends it, and tells of errors, which dropping it does not.
+    /// Ends it and returns errors, which dropping it ignores.
     ///
     /// # Errors
     /// What giving the layer back gives.
@@ -190,7 +191,7 @@ impl Read for DiffStream {
 
 impl Drop for DiffStream {
     fn drop(&mut self) {
-        // Whoever wants to know calls `close`.
+        // A caller that wants the error calls `close`.
         let _ = self.release();
     }
 }
@@ -240,7 +241,8 @@ pub struct DiffGetter {
     store: LayerStore,
     id: LayerId,
     hold: Option<Hold>,
-    /// The transport folder that the files come from, in a store of that form; nobody sweeps it.
+    /// The transport folder that the files come from, in a store of that form, with a lock that keeps it from being
+    /// swept.
     folder: Option<(Staging, Option<Lock>)>,
 }
 
@@ -259,7 +261,7 @@ impl DiffGetter {
         })
     }
 
-    /// Ends it, and tells of errors, which dropping it does not.
+    /// Ends it and returns errors, which dropping it ignores.
     ///
     /// # Errors
     /// What giving the layer back gives.
@@ -277,7 +279,7 @@ impl DiffGetter {
 
 impl Drop for DiffGetter {
     fn drop(&mut self) {
-        // Whoever wants to know calls `close`.
+        // A caller that wants the error calls `close`.
         let _ = self.release();
     }
 }

@@ -9,13 +9,14 @@ use crate::progress::Progress;
 use std::path::Path;
 
 impl LayerStore {
-    /// Imports the layers of an OCI layout or of a `docker save` archive, lowest first, and gives their ids: each is the
-    /// hex part of its chain ID, so that images share what they have in common. Layers that are there are left alone.
-    /// `name` chooses among several images.
+    /// Imports the layers of an OCI layout or of a `docker save` archive, lowest first, and gives their ids: each is
+    /// the hex part of its chain ID, so that images share what they have in common. Layers that are there are left
+    /// alone. `name` chooses among several images.
     ///
     /// # Errors
-    /// Those of [`Image::open`] and of [`LayerStore::apply_diff`]; [`Error::Integrity`] for a layer that has another diffID
-    /// than the image says; [`StoreFault::LayerExists`] for another layer of such an id. No layer is left behind then.
+    /// Those of [`Image::open`] and of [`LayerStore::apply_diff`]; [`Error::Integrity`] for a layer that has another
+    /// diffID than the image says; [`StoreFault::LayerExists`] for another layer of such an id. No layer is left behind
+    /// then.
     pub fn import_image(&self, path: &Path, name: Option<&str>, progress: &Progress) -> Result<Vec<String>> {
         if self.0.driver == Driver::WindowsDiff {
             return Err(Error::Unsupported {
@@ -29,7 +30,7 @@ impl LayerStore {
         let imported = self.import_layers(&image, &mut made, progress);
         if imported.is_err() {
             for id in made.iter().rev() {
-                // One that somebody uses already stays: it is whole.
+                // A layer that is in use already stays: it is complete.
                 let _ = self.remove(id);
             }
         }

@@ -1,8 +1,8 @@
-//! The layer store: what Docker's Windows graph driver did, one file a verb.
+//! The layer store: what Docker's Windows graph driver did, with a file for each operation.
 //!
 //! A [`LayerStore`] is a folder, its home, with a folder for each layer. What the system must do goes through a
-//! [`Backend`]; chains, counts, locks and undo are here. Each change is written down before it is made: whoever opens a
-//! store after a crash finishes it, or undoes it.
+//! [`Backend`]; chains, counts, locks and undo are here. Each change is recorded before it is made: opening a store
+//! after a crash finishes or undoes it.
 
 mod apply_diff;
 mod changes;
@@ -77,7 +77,7 @@ const HOLDERS: &str = ".winlayers/holders";
 const LOCKS: &str = ".winlayers/locks";
 /// What is on its way from one form to another.
 const STAGING: &str = ".winlayers/staging";
-/// Held shared by whoever changes something, alone by whoever sweeps.
+/// A lock that is held shared while something changes, and exclusively during a sweep.
 const WORK: &str = ".winlayers/work";
 
 impl LayerStore {
@@ -161,13 +161,13 @@ impl LayerStore {
     /// Whether there is a layer of this id, or of this other id.
     ///
     /// # Errors
-    /// What keeps the store from finding out; the reference takes that for a no.
+    /// What keeps the store from finding out; Docker's driver takes that for "no".
     pub fn exists(&self, id: &str) -> Result<bool> {
         let id = self.0.resolve(id)?;
         self.0.is_there(&id)
     }
 
-    /// The folder of a layer, whether it is there or not: the reference's metadata `dir`.
+    /// The folder of a layer, whether it exists or not: `dir` in the metadata of Docker's driver.
     ///
     /// # Errors
     /// [`StoreFault::BadId`].
@@ -241,12 +241,12 @@ impl Inner {
         error
     }
 
-    /// The lock on a layer: nobody else changes it, here or in another process.
+    /// The lock on a layer: no other thread or process changes it.
     fn lock(&self, id: &LayerId) -> Result<Lock> {
         Lock::exclusive(&self.home.path().join(LOCKS).join(id.key()))
     }
 
-    /// Nobody sweeps while this is held.
+    /// Keeps a sweep from starting while it is held.
     fn work(&self) -> Result<Lock> {
         if self.read_only {
             let source = std::io::ErrorKind::ReadOnlyFilesystem.into();

@@ -17,7 +17,7 @@ impl LayerStore {
         self.0.on(id.as_str(), || self.0.mount(&id, NOBODY))
     }
 
-    /// The opposite of [`LayerStore::get`]. A layer that nobody got stays as it is, without an error.
+    /// The opposite of [`LayerStore::get`]. A layer that is not in use stays as it is, without an error.
     ///
     /// # Errors
     /// What undoing the last get gives; the layer counts as put even then.
@@ -52,7 +52,7 @@ impl Mount {
         &self.path
     }
 
-    /// Ends it, and tells of errors, which dropping it does not.
+    /// Ends it and returns errors, which dropping it ignores.
     ///
     /// # Errors
     /// As [`LayerStore::put`].
@@ -70,7 +70,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // Whoever wants to know calls `close`.
+        // A caller that wants the error calls `close`.
         let _ = self.release();
     }
 }
@@ -95,7 +95,7 @@ impl Inner {
         let mut first = self.state.holds(id, Hold::Mount)? == 0;
         if !first {
             path = self.backend.layer_mount_path(id)?;
-            // The holder's host was started anew: what it had prepared is gone.
+            // The host was restarted since then: what was prepared is gone.
             first = path.is_none();
         }
         if first {

@@ -5,7 +5,7 @@ use crate::closed_set::closed_set;
 use crate::limits::Limits;
 
 closed_set! {
-    /// The graph drivers of the reference.
+    /// The two Windows graph drivers of Docker.
     #[derive(Default)]
     pub enum Driver {
         /// Flavour 1: layers are seen through the filter.
@@ -23,7 +23,7 @@ closed_set! {
         /// Layer tars.
         #[default]
         Layer = "layer";
-        /// Plain tars of transport folders ("TP4" in the reference).
+        /// Plain tars of transport folders ("TP4" in Docker's driver).
         Transport = "transport";
     }
 }
@@ -38,11 +38,11 @@ pub struct StoreOptions {
     pub sandbox_size: Option<u64>,
     /// What [`super::LayerStore::custom_image_infos`] reads on a host without HCS, as JSON.
     pub base_images: Option<String>,
-    /// What [`super::LayerStore::apply_diff`] takes, and [`super::LayerStore::diff`] and [`super::LayerStore::diff_getter`] give. Layers are
-    /// kept as layer tars whatever it is.
+    /// What [`super::LayerStore::apply_diff`] takes, and [`super::LayerStore::diff`] and
+    /// [`super::LayerStore::diff_getter`] give. Layers are kept as layer tars whatever it is.
     pub format: TarForm,
-    /// How long one call of the Host Compute Service may take; `None`: as long as it does. After a call that took longer
-    /// the service may still be at work.
+    /// How long one call of the Host Compute Service may take; `None`: as long as it does. After a call that took
+    /// longer the service may still be at work.
     pub hcs_timeout: Option<std::time::Duration>,
     /// Which functions of the Host Compute Service are called.
     pub hcs_api: HcsApi,

@@ -89,7 +89,7 @@ impl Inner {
         self.rewound(tar)
     }
 
-    /// All files of a layer: nobody knows what they are new to.
+    /// All files of a layer, as additions: what was below them is not known.
     pub(super) fn plain_changes(&self, id: &LayerId, visit: &mut dyn FnMut(Change) -> Result<()>) -> Result<()> {
         let root = Root::open(&self.home.path().join(id.as_str()))?;
         for found in Walk::new(&root)? {
@@ -104,7 +104,8 @@ impl Inner {
         Ok(())
     }
 
-    /// The names at the top of a layer's folder that no plain tar may bring: those of the backend and of the graph driver.
+    /// The names at the top of a layer's folder that no plain tar may bring: those of the backend and of the graph
+    /// driver.
     fn reserved_names(&self) -> impl Iterator<Item = &'static str> {
         self.backend.reserved_names().iter().copied().chain([CHAIN]).chain(OTHER_IDS)
     }

@@ -7,8 +7,8 @@ use crate::fs::{Kind, Lock};
 use std::path::Path;
 
 impl LayerStore {
-    /// Finishes removals, undoes what killed processes had under way, takes their holds back, and sweeps what is in
-    /// nobody's hands. `force` ends the mounts that [`LayerStore::get`] made, too, whoever they are for.
+    /// Finishes removals, undoes what killed processes had begun, ends their holds, and sweeps what is not in use.
+    /// `force` also ends all mounts that [`LayerStore::get`] made, in this process or another.
     ///
     /// # Errors
     /// What could not be removed, the first of it; the rest is done nevertheless.
@@ -136,7 +136,8 @@ impl Inner {
         if after == (0, 0) { self.backend.deactivate_layer(id) } else { Ok(()) }
     }
 
-    /// Removes the files of holders that hold nothing and live no more. Nobody works, so nobody is about to own one.
+    /// Removes the files of dead holders that hold nothing. No other work is under way, so none of them is about to be
+    /// used.
     fn sweep_holders(&self) -> Result<()> {
         let folder = Path::new(HOLDERS);
         for name in self.home.list(folder)? {

@@ -1,6 +1,6 @@
 //! What a store knows besides its folders: who holds a layer, and what is under way.
 //!
-//! A SQLite database, `.winlayers/state.db`. It can be made anew from the folders, but for the holds.
+//! A SQLite database, `.winlayers/state.db`. It can be rebuilt from the folders, except for the holds.
 
 use super::LayerId;
 use crate::closed_set::closed_set;
@@ -44,7 +44,7 @@ closed_set! {
         Importing = "importing";
         /// It is there.
         Ready = "ready";
-        /// It is being removed; whoever finds it so goes on.
+        /// It is being removed; after a crash the removal goes on.
         Removing = "removing";
     }
 }
@@ -61,7 +61,7 @@ pub(super) struct Record {
 closed_set! {
     /// Why a layer is held.
     pub(super) enum Hold {
-        /// Somebody sees it.
+        /// It is mounted.
         Mount = "mount";
         /// It is exported, and must stay active for it.
         Export = "export";
@@ -89,8 +89,8 @@ struct How {
     fsync: bool,
 }
 
-/// Shared by whoever uses a database, alone by whoever forks: SQLite counts its locks by process, and a child that
-/// inherits an open database would believe that it holds locks which it does not.
+/// Held shared while a database is used, exclusively during a fork: SQLite counts its locks by process, and a child
+/// that inherits an open database would believe that it holds locks which it does not.
 static FORKS: RwLock<()> = RwLock::new(());
 /// The databases of this process.
 static OPEN: Mutex<Vec<Weak<Slot>>> = Mutex::new(Vec::new());
@@ -152,7 +152,7 @@ impl State {
     fn connect(&self) -> rusqlite::Result<Connection> {
         let How { file, read_only, fsync } = &self.how;
         let connection = if *read_only {
-            // Nobody can have left a log that would have to be replayed, or it could not be replayed here.
+            // There is no log to replay, or it could not be replayed here.
             let uri = format!("file:{}?immutable=1", escaped(file));
             Connection::open_with_flags(uri, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_URI)?
         } else {
@@ -191,7 +191,7 @@ impl State {
         Ok(Used { connection, _no_fork: no_fork })
     }
 
-    /// Runs statements that happen all or not at all, with nobody else's between them.
+    /// Runs statements as one transaction, with no other statements between them.
     fn transaction<T>(&self, work: impl FnOnce(&rusqlite::Transaction) -> rusqlite::Result<T>) -> Result<T> {
         let mut connection = self.connection()?;
         let failed = |e| sql(&self.path, e);
@@ -299,7 +299,7 @@ impl State {
         })
     }
 
-    /// Everybody who owns a hold or something under way, but nobody.
+    /// All owners of a hold or of something under way, except the empty one.
     pub fn owners(&self) -> Result<Vec<String>> {
         self.query(|c| {
             let mut statement = c.prepare_cached(

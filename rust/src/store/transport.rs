@@ -1,4 +1,4 @@
-//! A store whose tars are plain tars of transport folders, which the reference calls TP4.
+//! A store whose tars are plain tars of transport folders, which Docker's driver calls TP4.
 
 use super::Inner;
 use crate::digest::copy_hashed;
@@ -50,7 +50,7 @@ impl Inner {
         Ok((self.rewound(file)?, diff_id, size))
     }
 
-    /// A folder for what is under way; it goes when it is dropped, or is swept while nobody works.
+    /// A folder for what is under way. It is removed when it is dropped, or swept when no work is under way.
     pub(super) fn staging(&self) -> Result<Staging> {
         Staging::new(&self.scratch())
     }
@@ -72,7 +72,7 @@ impl Inner {
         Ok(file)
     }
 
-    /// Removes what killed processes left there. Nobody works.
+    /// Removes what killed processes left there. No work is under way when it is called.
     pub(super) fn sweep_staging(&self) -> Result<()> {
         let folder = Path::new(super::STAGING);
         for name in self.home.list(folder)? {
