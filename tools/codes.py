@@ -24,8 +24,8 @@ ERRORS = {
     "Misuse": ("MisuseError", "The caller did what the documentation rules out."),
     "StoreFault": (
         "StoreError",
-        "What keeps a layer store from doing what it was asked to; `layer` says which layer. Some have a class of "
-        "their own: LayerNotFoundError, LayerExistsError, LayerInUseError (also `has_children`), StoreDamagedError "
+        "What keeps a layer store from doing what it was asked to; `layer` says which layer. Some have a class of\n"
+        "their own: LayerNotFoundError, LayerExistsError, LayerInUseError (also `has_children`), StoreDamagedError\n"
         "(`layer_damaged`, `bad_chain`).",
     ),
 }

@@ -19,6 +19,12 @@ check ruff format --check
 check mypy
 check stubtest winlayers._native --allowlist tools/stubtest-allow.txt
 
+# Prose has at most 120 columns, as code; tables of the pages are wider.
+narrow_prose() {
+  ! LC_ALL=C.UTF-8 git grep -nE '^.{121}' -- '*.md' '*.rs' | grep -E '\.md:[0-9]+:[^|]|\.rs:[0-9]+: *//'
+}
+check narrow_prose
+
 # The workflows of GitHub, by a Go program.
 if command -v go >/dev/null && (cd tools/actionlint && go mod download) 2>/dev/null; then
   check go -C tools/actionlint tool actionlint "$PWD"/.github/workflows/*.yml

@@ -1,5 +1,5 @@
-//! Inputs changed as what they are: a change of raw bytes mostly breaks a length, a checksum or the syntax, and a reader
-//! sees no more than that. Raw changes are made as well: one input in two of tars, one in four of lines.
+//! Inputs changed as what they are: a change of raw bytes mostly breaks a length, a checksum or the syntax, and a
+//! reader sees no more than that. Raw changes are made as well: one input in two of tars, one in four of lines.
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use fastrand::Rng;

@@ -49,8 +49,8 @@ fn theirs(data: &[u8]) -> Option<Members> {
     for entry in archive.entries().ok()? {
         let mut entry = entry.ok()?;
         let (mut name, kind) = (entry.path_bytes().into_owned(), entry.header().entry_type().as_byte());
-        // They take a header that describes the next member for a member, where its magic is none they know; and a sparse
-        // member of gigabytes is read as that many zeros.
+        // They take a header that describes the next member for a member, where its magic is none they know; and a
+        // sparse member of gigabytes is read as that many zeros.
         if matches!(kind, b'L' | b'K' | b'x' | b'g' | b'S') {
             return None;
         }

@@ -1,5 +1,5 @@
-//! Gzip and zstd out of any bytes: the same in any pieces (but for where an error is noticed); and any bytes, compressed
-//! by both, come out again: that takes ten times as long, and is done for one size of pieces in sixteen.
+//! Gzip and zstd out of any bytes: the same in any pieces (but for where an error is noticed); and any bytes,
+//! compressed by both, come out again: that takes ten times as long, and is done for one size of pieces in sixteen.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

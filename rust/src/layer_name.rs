@@ -1,7 +1,7 @@
 //! How a member of a layer is spelled: its roots, its components, and the names of whiteouts.
 //!
-//! A member name is bytes, with `/` between its components, and for a directory perhaps one more at its end. What a name
-//! may hold is checked elsewhere ([`crate::nt::path`]); nothing here fails or panics for any bytes.
+//! A member name is bytes, with `/` between its components, and for a directory perhaps one more at its end. What a
+//! name may hold is checked elsewhere ([`crate::nt::path`]); nothing here fails or panics for any bytes.
 
 use crate::error::{Error, Format, Result};
 

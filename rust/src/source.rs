@@ -105,8 +105,8 @@ pub struct SparseRange {
     pub length: u64,
 }
 
-/// Bytes that are kept in memory, and in a temporary file without a name when there are many. Its errors name the folder
-/// for temporary files, where somebody can make room.
+/// Bytes that are kept in memory, and in a temporary file without a name when there are many. Its errors name the
+/// folder for temporary files, where somebody can make room.
 #[derive(Debug)]
 pub(crate) struct Spool(SpooledTempFile);
 

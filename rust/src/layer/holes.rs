@@ -1,5 +1,5 @@
-//! Holes that a recorded stream order tells of, in data that the tar has whole. They must be zeros: no backup stream has
-//! what lies in them.
+//! Holes that a recorded stream order tells of, in data that the tar has whole. They must be zeros: no backup stream
+//! has what lies in them.
 
 use crate::layer_tar::{Body, LayerEntry};
 use crate::source::SparseRange;

@@ -134,7 +134,8 @@ pub fn reparse_from_link(link: &[u8], junction: bool) -> Result<ReparsePoint> {
     reparse::encode_go_winio(&with_backslashes(link), junction)
 }
 
-/// The spelling of a link target that was given, such as one with other slashes, where it gives the same reparse buffer.
+/// The spelling of a link target that was given, such as one with other slashes, where it gives the same reparse
+/// buffer.
 pub(super) fn spelled(given: Option<&[u8]>, target: Vec<u8>, junction: bool) -> Vec<u8> {
     let buffer = |link: &[u8]| reparse_from_link(link, junction).ok();
     match given {

@@ -119,8 +119,8 @@ pub(super) fn adopt(plan: &[PlannedStream], entry: &mut LayerEntry) {
     }
 }
 
-/// Tells which streams of a sequence are in members of the tar: the first DATA, named ones whose name a member can have,
-/// and the blocks of both.
+/// Tells which streams of a sequence are in members of the tar: the first DATA, named ones whose name a member can
+/// have, and the blocks of both.
 pub(super) struct Placing {
     has_main: bool,
     /// The member whose blocks may follow.

@@ -146,7 +146,8 @@ impl LayerReader {
     /// The next bytes of the current part, holes as zeros; empty at its end.
     ///
     /// # Errors
-    /// [`Error::Format`](crate::error::Error::Format) when the source ends first, [`Error::Io`](crate::error::Error::Io).
+    /// [`Error::Format`](crate::error::Error::Format) when the source ends first,
+    /// [`Error::Io`](crate::error::Error::Io).
     pub fn data(&mut self) -> Result<&[u8]> {
         let Some(current) = &self.current else { return Ok(&[]) };
         match current.data.peek() {

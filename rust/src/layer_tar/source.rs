@@ -108,8 +108,8 @@ pub(super) struct EntryStreams<'a> {
 
 impl<'a> EntryStreams<'a> {
     /// The entry's streams: in their recorded order, or the usual ones where none is recorded. `members` holds the
-    /// unnamed data first, where the entry has any, then that of its named streams in order; each gives as many bytes as
-    /// the entry says (holes included).
+    /// unnamed data first, where the entry has any, then that of its named streams in order; each gives as many bytes
+    /// as the entry says (holes included).
     ///
     /// # Errors
     /// [`Error::Misuse`] when the number of members does not fit; [`Error::Format`] for an order that does not tell all

@@ -1,7 +1,7 @@
 //! Access control lists: who may do what, entry by entry.
 //!
-//! An ACL is `u8 revision, u8 0, u16 size, u16 count, u16 0`, then its entries, each `u8 type, u8 flags, u16 size` and a
-//! body that depends on the type ([MS-DTYP] 2.4.4 and 2.4.5).
+//! An ACL is `u8 revision, u8 0, u16 size, u16 count, u16 0`, then its entries, each `u8 type, u8 flags, u16 size` and
+//! a body that depends on the type ([MS-DTYP] 2.4.4 and 2.4.5).
 
 use crate::error::{Error, Format, Result};
 

@@ -25,7 +25,8 @@ impl BasicInfo {
     ///
     /// ```
     /// use winlayers::nt::{BasicInfo, FileAttributes, FileTime};
-    /// let info = BasicInfo { change_time: Some(FileTime(7)), attributes: FileAttributes::HIDDEN, ..Default::default() };
+    /// let attributes = FileAttributes::HIDDEN;
+    /// let info = BasicInfo { change_time: Some(FileTime(7)), attributes, ..Default::default() };
     /// let read = BasicInfo::from_bytes(&info.to_bytes());
     /// assert_eq!((read.change_time, read.creation_time), (Some(FileTime(7)), Some(FileTime(0))));
     /// assert_eq!(read.attributes, FileAttributes::HIDDEN);

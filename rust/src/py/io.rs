@@ -18,8 +18,8 @@ use crate::fs::NamedFile;
 use crate::fs::atomic::AtomicFile;
 use crate::source::{ReadAt, Source};
 
-/// What one call of a Python `read` or `write` moves. The heap of Windows gives larger blocks back to the system when they
-/// are freed, and gets them back page by page: half of the time of writing a layer to an object.
+/// What one call of a Python `read` or `write` moves. The heap of Windows gives larger blocks back to the system when
+/// they are freed, and gets them back page by page: half of the time of writing a layer to an object.
 const CHUNK: usize = if cfg!(windows) { 64 << 10 } else { 256 << 10 };
 
 /// What a caller gave as a source.

@@ -115,7 +115,7 @@ macro_rules! limits_class {
         /// - `member_bytes`: bytes of one member, holes included, 1 TiB.
         /// - `total_bytes`: bytes of a layer after decompression, 4 TiB: stops decompression bombs.
         /// - `sparse_ranges`: sparse ranges of one member, 1 million.
-        /// - `line`: bytes of one line of tar-split metadata or of a sidecar, or of one JSON document of an image, 4 MiB.
+        /// - `line`: bytes of one line of tar-split metadata or of a sidecar, or of a JSON document of an image, 4 MiB.
         ///
         /// >>> import winlayers as wl
         /// >>> wl.Limits(entries=1000).entries

@@ -56,10 +56,10 @@ fn _after_fork() {
 /// A layer store: a folder with Windows container layers, with the operations of Docker's Windows graph driver.
 ///
 /// `home` is made where it is missing; what a killed process left there is finished or undone. `driver` is
-/// "windowsfilter" or "windowsdiff". `backend` is "portable", which works everywhere, or "hcs", the Host Compute Service,
-/// which only Windows has; None is what the environment variable WINLAYERS_BACKEND says, or else the system's own, which
-/// on Windows is "hcs". `options` is a `StoreOptions`, or a mapping with its fields. Ids compare without case. A parent
-/// of "" means none, or the recorded one of a layer that exists.
+/// "windowsfilter" or "windowsdiff". `backend` is "portable", which works everywhere, or "hcs", the Host Compute
+/// Service, which only Windows has; None is what the environment variable WINLAYERS_BACKEND says, or else the system's
+/// own, which on Windows is "hcs". `options` is a `StoreOptions`, or a mapping with its fields. Ids compare without
+/// case. A parent of "" means none, or the recorded one of a layer that exists.
 ///
 /// Threads and processes may share a store; after a fork a child opens it for itself. A home that cannot be written
 /// opens for reading. docs/store.md says what lies in a home.
@@ -155,14 +155,15 @@ impl LayerStore {
         self.home.clone().into_os_string()
     }
 
-    /// Make an empty layer above a parent, to be filled by `apply_diff`. Above a parent whose id ends in "-init" it makes
-    /// a sandbox on the parent's own parents, as the graph driver did.
+    /// Make an empty layer above a parent, to be filled by `apply_diff`. Above a parent whose id ends in "-init" it
+    /// makes a sandbox on the parent's own parents, as the graph driver did.
     #[pyo3(signature = (id, parent=""))]
     fn create(&self, py: Python<'_>, id: &str, parent: &str) -> PyResult<()> {
         self.run(py, |store| store.create(id, parent))
     }
 
-    /// Make a sandbox above a parent: a layer to be mounted and written to. `size` in bytes, where the backend knows such.
+    /// Make a sandbox above a parent: a layer to be mounted and written to. `size` in bytes, where the backend knows
+    /// such.
     #[pyo3(signature = (id, parent, size=None))]
     fn create_read_write(&self, py: Python<'_>, id: &str, parent: &str, size: Option<u64>) -> PyResult<()> {
         self.run(py, |store| store.create_read_write(id, parent, size))
@@ -180,8 +181,8 @@ impl LayerStore {
         self.run(py, |store| store.remove(id))
     }
 
-    /// Show a layer merged over its chain: the path of a folder with the content of Files. Each `get` wants a `put`, from
-    /// any process; the count outlives this one. A sandbox may be written to, and keeps what was written.
+    /// Show a layer merged over its chain: the path of a folder with the content of Files. Each `get` wants a `put`,
+    /// from any process; the count outlives this one. A sandbox may be written to, and keeps what was written.
     #[pyo3(name = "get")]
     fn get_layer(&self, py: Python<'_>, id: &str) -> PyResult<std::ffi::OsString> {
         self.run(py, |store| store.get(id)).map(PathBuf::into_os_string)
@@ -226,11 +227,11 @@ impl LayerStore {
     }
 
     /// Fill an empty layer, or make one, from a layer tar: a path, bytes or a binary file object; gzip and zstd are
-    /// recognised. Gives the bytes of file data in it; `info` has its digest then. `progress(done, total)` is called for
-    /// each MiB.
+    /// recognised. Gives the bytes of file data in it; `info` has its digest then. `progress(done, total)` is called
+    /// for each MiB.
     ///
-    /// Raises LayerExistsError for a layer that is filled; FormatError, RefusedError and OSError as reading a layer does.
-    /// The store is as it was then.
+    /// Raises LayerExistsError for a layer that is filled; FormatError, RefusedError and OSError as reading a layer
+    /// does. The store is as it was then.
     #[pyo3(signature = (id, parent, source, progress=None))]
     fn apply_diff(
         &self,
@@ -245,9 +246,9 @@ impl LayerStore {
         Ok(imported.data)
     }
 
-    /// Import the layers of an OCI layout (a folder or a tar) or of a `docker save` archive, lowest first, and give their
-    /// ids: each is the hex part of its chain ID, so that images share what they have in common. Layers that are there
-    /// are left alone. `name` chooses among several images.
+    /// Import the layers of an OCI layout (a folder or a tar) or of a `docker save` archive, lowest first, and give
+    /// their ids: each is the hex part of its chain ID, so that images share what they have in common. Layers that are
+    /// there are left alone. `name` chooses among several images.
     ///
     /// Raises FormatError where the image is malformed or a layer is not in it; IntegrityError for a layer of another
     /// digest than the image says. No layer is left behind then.

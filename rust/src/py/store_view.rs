@@ -19,11 +19,11 @@ use crate::view::{LayerTar, Node, View};
 ///
 /// `store.view(id)` gives that of a layer in a store. `LayerView(layers)` is that of layer tars in no store, lowest
 /// first, each a path, bytes or a binary file, plain or in gzip or zstd: a plain file is read where it is, what is
-/// compressed or comes through a pipe is unpacked into a temporary folder while the view is there. Raises what reading a
-/// layer raises.
+/// compressed or comes through a pipe is unpacked into a temporary folder while the view is there. Raises what reading
+/// a layer raises.
 ///
-/// Paths are in any case, with either slash, and begin with Files, Hives or UtilityVM. What is changed in a sandbox later
-/// is not in it.
+/// Paths are in any case, with either slash, and begin with Files, Hives or UtilityVM. What is changed in a sandbox
+/// later is not in it.
 ///
 /// >>> import io, tempfile
 /// >>> import winlayers as wl

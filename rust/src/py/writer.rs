@@ -99,9 +99,10 @@ impl LayerWriter {
 
     /// Adds an entry.
     ///
-    /// `data` is the unnamed data of a file: bytes or a binary file object. `streams` gives the named streams: a mapping
-    /// from name to bytes or binary file object. Without both, an entry that a LayerReader gave is copied whole, from
-    /// its reader. The size of the entry counts where it is not 0; data that does not fit it is a MisuseError.
+    /// `data` is the unnamed data of a file: bytes or a binary file object. `streams` gives the named streams: a
+    /// mapping from name to bytes or binary file object. Without both, an entry that a LayerReader gave is copied
+    /// whole, from its reader. The size of the entry counts where it is not 0; data that does not fit it is a
+    /// MisuseError.
     #[pyo3(signature = (entry, data=None, streams=None))]
     fn add(
         &self,

@@ -10,9 +10,9 @@ use std::io::Read;
 
 impl LayerStore {
     /// Fills an empty layer from a layer tar, plain or compressed with gzip or zstd, or makes one. `parent` is `""` for
-    /// none, or for the recorded one of a layer that is there. With [`super::TarForm::Transport`] it is a plain tar of a
-    /// transport folder, and with [`super::Driver::WindowsDiff`] any plain tar whose members lie below a folder of the
-    /// layer's name: its files become the layer's folder.
+    /// none, or for the recorded one of a layer that is there. With [`super::TarForm::Transport`] it is a plain tar of
+    /// a transport folder, and with [`super::Driver::WindowsDiff`] any plain tar whose members lie below a folder of
+    /// the layer's name: its files become the layer's folder.
     ///
     /// # Errors
     /// [`StoreFault::LayerExists`] for a layer that is filled, [`StoreFault::WrongKind`] for a sandbox,

@@ -36,7 +36,8 @@ impl LayerStore {
     /// sandbox later is not in it.
     ///
     /// # Errors
-    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::BadChain`]; [`crate::error::Error::Io`].
+    /// [`crate::error::StoreFault::LayerNotFound`], [`crate::error::StoreFault::BadChain`];
+    /// [`crate::error::Error::Io`].
     pub fn view(&self, id: &str) -> Result<View> {
         self.0.on(id, || self.merged(id))
     }

@@ -81,8 +81,8 @@ struct Node {
     filled: bool,
 }
 
-/// The names that were made, as a tree: a deep path costs no more than its length. Names are found by keyed hashes of 64
-/// bits, whose key is random, so that nobody can make two names of one hash.
+/// The names that were made, as a tree: a deep path costs no more than its length. Names are found by keyed hashes of
+/// 64 bits, whose key is random, so that nobody can make two names of one hash.
 pub(crate) struct Tree {
     nodes: Vec<Node>,
     directories: HashMap<u64, u32>,

@@ -58,8 +58,8 @@ impl Holds {
 
 /// One layer of a [`View`](super::View): a layer of a store, a tar in the hand, a layer of an image.
 ///
-/// Names and metadata are at hand. Data need not be: [`LayerSource::data`] is called only when data is read, and not for
-/// listing or looking up.
+/// Names and metadata are at hand. Data need not be: [`LayerSource::data`] is called only when data is read, and not
+/// for listing or looking up.
 ///
 /// ```
 /// use std::{fs::File, sync::Arc};

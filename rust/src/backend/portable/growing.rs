@@ -30,8 +30,9 @@ impl Growing {
         (Arc::clone(&growing), Writer(growing))
     }
 
-    /// Has the disk take what is written so far, again and again, until all is written. Whoever needs the file on the disk
-    /// syncs it afterwards: that takes less time then. The system tells a lost write once: an error here must not pass.
+    /// Has the disk take what is written so far, again and again, until all is written. Whoever needs the file on the
+    /// disk syncs it afterwards: that takes less time then. The system tells a lost write once: an error here must not
+    /// pass.
     pub fn sync_behind(&self) -> Result<()> {
         let mut synced = 0;
         loop {

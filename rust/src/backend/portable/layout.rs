@@ -46,8 +46,8 @@ pub struct Options {
 /// the record tells.
 ///
 /// # Errors
-/// [`Error::Refused`] with the member: [`Rule::NameReserved`](crate::error::Rule), `NameNotUnicode` for names that this system
-/// cannot hold, `CaseCollision` for those that it takes for one; those of reading layers; [`Error::Io`]. What
+/// [`Error::Refused`] with the member: [`Rule::NameReserved`](crate::error::Rule), `NameNotUnicode` for names that this
+/// system cannot hold, `CaseCollision` for those that it takes for one; those of reading layers; [`Error::Io`]. What
 /// was made until then stays.
 pub fn lay_out(view: &View, folder: &Path, record: &Path, options: &Options) -> Result<()> {
     let disk = Disk::open(folder)?;

@@ -1,9 +1,9 @@
 //! Layers in plain files, on any system.
 //!
 //! A layer is a folder of the home: with `layer.tar` (the uncompressed tar as it came) and `layer.index` when it was
-//! imported, with `tree/` and `layout.db` when it is a sandbox, with neither when it is empty. A folder with other files
-//! came from a Windows host, and is read if it is a transport folder. Unfinished layers lie in `.winlayers/tmp`, those
-//! being deleted in `.winlayers/trash`, and read-only views in `.winlayers/views`.
+//! imported, with `tree/` and `layout.db` when it is a sandbox, with neither when it is empty. A folder with other
+//! files came from a Windows host, and is read if it is a transport folder. Unfinished layers lie in `.winlayers/tmp`,
+//! those being deleted in `.winlayers/trash`, and read-only views in `.winlayers/views`.
 
 pub(crate) mod export;
 mod growing;

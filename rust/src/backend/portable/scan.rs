@@ -31,8 +31,8 @@ use members::Members;
 use std::io::Write;
 use std::path::Path;
 
-/// Reports what was changed in a tree that was laid out, in the order of names as NTFS compares them, a directory before
-/// what is in it. What lay below a deleted directory is not reported.
+/// Reports what was changed in a tree that was laid out, in the order of names as NTFS compares them, a directory
+/// before what is in it. What lay below a deleted directory is not reported.
 ///
 /// Adding or removing a name changes the time of last write of its directory, so the directory is reported too.
 ///
@@ -56,8 +56,8 @@ pub fn changes(tree: &Path, record: &Path, view: &View, visit: &mut dyn FnMut(Ch
 /// change, with the metadata that they have: what imports layers on Windows wants a directory before what is in it.
 /// A tree without a change gives a tar without members.
 ///
-/// The dialect is the lossless one: it writes nothing but what go-winio would, except for what go-winio would lose of an
-/// entry that is kept from the layers below.
+/// The dialect is the lossless one: it writes nothing but what go-winio would, except for what go-winio would lose of
+/// an entry that is kept from the layers below.
 ///
 /// # Errors
 /// As [`changes`]; [`Error::Limit`](crate::error::Error). What was written until then is no layer.

@@ -44,8 +44,8 @@ impl Info {
         self.basic.attributes.is_directory()
     }
 
-    /// Whether its name stands for another one: a symbolic link, a junction. Other reparse points are the file or folder
-    /// itself, with more about it.
+    /// Whether its name stands for another one: a symbolic link, a junction. Other reparse points are the file or
+    /// folder itself, with more about it.
     #[must_use]
     pub fn is_link(&self) -> bool {
         self.reparse_tag.is_some_and(|tag| tag & NAME_SURROGATE != 0)

@@ -27,8 +27,8 @@ pub fn file_system(folder: &Path) -> Result<String> {
     Ok(String::from_utf16_lossy(&name[..end]))
 }
 
-/// When the system was started, in 100 ns since 1601, by the clock as it was then: another number after each restart, and
-/// the same until then. Source: Microsoft, "NtQuerySystemInformation function", SystemTimeOfDayInformation.
+/// When the system was started, in 100 ns since 1601, by the clock as it was then: another number after each restart,
+/// and the same until then. Source: Microsoft, "NtQuerySystemInformation function", SystemTimeOfDayInformation.
 ///
 /// # Errors
 /// [`Error::Io`].

@@ -2,8 +2,8 @@
 //!
 //! A layer is a folder of the home, in the form that HCS gives it. Beside what HCS has there, an imported layer has
 //! `layer.split`, the tar-split metadata of its tar, and `layer.index`: from these and the files the very tar is put
-//! together again, and its entries are found without reading it. What is not whole yet lies in `.winlayers/tmp`, what is
-//! being deleted in `.winlayers/trash`; `.winlayers/ready` tells which layers are active, since when the host runs.
+//! together again, and its entries are found without reading it. What is not whole yet lies in `.winlayers/tmp`, what
+//! is being deleted in `.winlayers/trash`; `.winlayers/ready` tells which layers are active, since when the host runs.
 //!
 //! The only `unsafe` of the crate is here; every foreign function that is not of the `windows` crate is in `sys`.
 #![allow(unsafe_code)]

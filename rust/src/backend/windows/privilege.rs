@@ -1,8 +1,8 @@
 //! Privileges for one thread and one scope: what reads and writes any file, whatever its security descriptor says.
 //!
 //! A thread that holds some works with a token of its own, in which they are enabled; the token of the process is never
-//! touched, so no other thread gets more rights. Source: Microsoft, "AdjustTokenPrivileges function" and "SetThreadToken
-//! function".
+//! touched, so no other thread gets more rights. Source: Microsoft, "AdjustTokenPrivileges function" and
+//! "SetThreadToken function".
 
 use crate::error::{Error, Result};
 use std::io;
@@ -67,8 +67,8 @@ impl Privilege {
 /// Privileges that this thread holds until the value is dropped, on whatever path that comes.
 ///
 /// Scopes nest: an inner one keeps what the outer holds, adds to it, and gives back what it added. A thread that the
-/// caller made impersonate somebody goes on as that somebody, with those of their privileges that were asked for, and is
-/// as it was afterwards; it gets no rights of the process that way. Scopes of one thread end in reverse order.
+/// caller made impersonate somebody goes on as that somebody, with those of their privileges that were asked for, and
+/// is as it was afterwards; it gets no rights of the process that way. Scopes of one thread end in reverse order.
 ///
 /// The value cannot leave its thread.
 #[must_use = "the privileges are held until this is dropped"]

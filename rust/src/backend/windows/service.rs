@@ -1,7 +1,7 @@
 //! The calls of the Host Compute Service, with arguments that cannot be wrong in form.
 //!
-//! What a call is given lives as long as the call does, also when nobody waits for it any more: with a timeout each runs
-//! on a thread of its own, which keeps the memory that the service may still write to.
+//! What a call is given lives as long as the call does, also when nobody waits for it any more: with a timeout each
+//! runs on a thread of its own, which keeps the memory that the service may still write to.
 
 use super::privilege::{Privilege, Privileges};
 use super::sys::{self, DriverInfo, LayerDescriptor};
@@ -182,8 +182,8 @@ impl Service {
         Ok((!path.is_empty()).then(|| PathBuf::from(std::ffi::OsString::from_wide(path))))
     }
 
-    /// Whether the layer is seen in another place than its folder: a sandbox, then, that is active. Of others the service
-    /// gives the folder, whatever they are; and of what it does not know, nothing.
+    /// Whether the layer is seen in another place than its folder: a sandbox, then, that is active. Of others the
+    /// service gives the folder, whatever they are; and of what it does not know, nothing.
     pub fn is_elsewhere(&self, layer: &Place) -> bool {
         let seen = self.mount_path(layer).ok().flatten();
         seen.is_some_and(|path| path.file_name() != Some(OsStr::new(&layer.id)))

@@ -153,8 +153,8 @@ functions! { COMPUTESTORAGE:
     HCS_IMPORT_LAYER = HcsImportLayer(path: PCWSTR, folder: PCWSTR, layer_data: PCWSTR);
 }
 
-/// Compares the signatures above with those that Microsoft's metadata has. Never called, and never made: a function that
-/// is linked would have to be there for the module to load.
+/// Compares the signatures above with those that Microsoft's metadata has. Never called, and never made: a function
+/// that is linked would have to be there for the module to load.
 #[allow(dead_code)]
 fn as_in_the_metadata<T>() {
     use windows::Win32::System::HostComputeSystem as metadata;

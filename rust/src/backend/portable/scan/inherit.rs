@@ -1,7 +1,7 @@
 //! What a new file gets of the security descriptor of its directory, as NTFS computes it ([MS-DTYP] 2.5.3.4).
 //!
-//! Owner and group are those of the defaults, Administrators and SYSTEM: there is no user here who makes files. The list
-//! of what is audited is not inherited.
+//! Owner and group are those of the defaults, Administrators and SYSTEM: there is no user here who makes files. The
+//! list of what is audited is not inherited.
 
 use crate::nt::acl::{AceBody, AceFlags};
 use crate::nt::security::{AclPart, Control, SecurityParts};

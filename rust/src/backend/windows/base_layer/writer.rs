@@ -77,8 +77,8 @@ impl<'a> BaseLayerWriter<'a> {
         }
     }
 
-    /// Adds a file, a folder or a link with its backup stream. Nothing else of the entry is looked at than its name, its
-    /// kind, its times and its attributes.
+    /// Adds a file, a folder or a link with its backup stream. Nothing else of the entry is looked at than its name,
+    /// its kind, its times and its attributes.
     ///
     /// # Errors
     /// [`Rule::TransportForm`] for a whiteout: a base layer stands on nothing; [`Error::Misuse`] for a hard link, which
@@ -106,8 +106,8 @@ impl<'a> BaseLayerWriter<'a> {
     /// Adds another name of a file of this layer, which may come later.
     ///
     /// # Errors
-    /// [`Rule::LinkEscapes`] for a target that is no name of a layer; else as [`BaseLayerWriter::add`]. That a target is
-    /// no file of the layer shows in [`BaseLayerWriter::finish_files`].
+    /// [`Rule::LinkEscapes`] for a target that is no name of a layer; else as [`BaseLayerWriter::add`]. That a target
+    /// is no file of the layer shows in [`BaseLayerWriter::finish_files`].
     pub fn add_hard_link(&mut self, name: &[u8], target: &[u8]) -> Result<()> {
         self.guarded(name, |writer, name| {
             let checked = check_name(target, &writer.options.limits);

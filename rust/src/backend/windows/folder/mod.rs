@@ -1,8 +1,8 @@
 //! An open folder that nothing leaves, by names as NT has them.
 //!
-//! The twin of [`crate::fs::Root`] for what Win32 would mangle: names are WTF-8 with slashes, as members of a layer have
-//! them, and `con`, `end.` or `end ` mean just that. Every name is opened component by component, each relative to an
-//! open handle, and none that is a link is gone through. Links at the end of a name are opened themselves.
+//! The twin of [`crate::fs::Root`] for what Win32 would mangle: names are WTF-8 with slashes, as members of a layer
+//! have them, and `con`, `end.` or `end ` mean just that. Every name is opened component by component, each relative to
+//! an open handle, and none that is a link is gone through. Links at the end of a name are opened themselves.
 //!
 //! Which files can be opened depends on the [privileges](super::privilege) that the thread holds.
 
