@@ -11,7 +11,7 @@ use crate::backend::{Backend, Imported, LayerId};
 use crate::digest::hashing::Hasher;
 use crate::digest::{Tee, digest};
 use crate::error::{Error, Result, from_io};
-use crate::fs::Root;
+use crate::fs::{NamedFile, Root};
 use crate::layer_name::{UTILITY_VM_FILES, is_of_utility_vm, whiteout_target};
 use crate::layer_tar::{EntryKind, LayerEntry, LayerReader};
 use crate::limits::Limits;
@@ -21,7 +21,6 @@ use crate::source::Source;
 use crate::tar_split::disassemble;
 use crate::transport::{HardLink, HardLinks, TransportOptions, TransportWriter};
 use crate::view::index::{Index, Summary};
-use std::fs::File;
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -37,6 +36,7 @@ impl Hcs {
     ) -> Result<Imported> {
         let staging = self.staging()?;
         let split = staging.root()?.create_file(Path::new(SPLIT))?;
+        let split = NamedFile::new(split, staging.path().join(SPLIT));
         let apart = Apart::start(tar, split, &self.limits, progress)?;
         let mut reader = LayerReader::new(Source::Stream(Box::new(apart.clone())), Policy::strict(), &self.limits)?;
         let filled = if chain.is_empty() {
@@ -170,7 +170,7 @@ struct Inner {
 }
 
 impl Apart {
-    fn start(tar: Box<dyn Read + Send>, split: File, limits: &Limits, progress: Progress) -> Result<Self> {
+    fn start(tar: Box<dyn Read + Send>, split: NamedFile, limits: &Limits, progress: Progress) -> Result<Self> {
         let (sender, chunks) = pipe();
         let bounds = limits.clone();
         let work = move || {
