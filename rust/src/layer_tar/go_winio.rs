@@ -5,10 +5,11 @@
 
 use super::entry::{EntryKind, LayerEntry};
 use super::facts::{
-    Facts, MODE_REGULAR, MODE_SYMLINK, copy, link_target, read_time, reparse_from_link, spelled, written_time, zeros,
+    Facts, MODE_REGULAR, MODE_SYMLINK, link_target, read_time, reparse_from_link, spelled, written_time,
 };
 use super::keys;
 use super::keys::BASE64;
+use super::output::{Nowhere, Output};
 use super::plan::{member_stream_name, wire_name};
 use super::source::{EntryStreams, StreamSource};
 use crate::backup_stream::sparse::Collector;
@@ -19,66 +20,12 @@ use crate::nt::basic_info::BasicInfo;
 use crate::nt::reparse::ReparsePoint;
 use crate::nt::{ea, name};
 use crate::policy::{Loss, LossKind, Losses, OnLoss};
-use crate::tar::{MemberHeader, Writer, has_no_data, typeflag};
+use crate::tar::typeflag;
 use base64::Engine;
-use std::io::{self, Write};
 
-/// What an entry is written to.
-pub(super) trait Output {
-    /// As [`Writer::start`].
-    fn start(&mut self, member: &MemberHeader<'_>) -> Result<()>;
-    /// As [`Writer::data_left`].
-    fn data_left(&self) -> u64;
-    /// Takes the `size` bytes of the current stream.
-    fn copy<S: StreamSource>(&mut self, source: &mut S, size: u64) -> Result<()>;
-    /// Takes `n` zeros.
-    fn zeros(&mut self, n: u64) -> Result<()>;
-}
-
-impl<W: Write> Output for Writer<W> {
-    fn start(&mut self, member: &MemberHeader<'_>) -> Result<()> {
-        Writer::start(self, member)
-    }
-
-    fn data_left(&self) -> u64 {
-        Writer::data_left(self)
-    }
-
-    fn copy<S: StreamSource>(&mut self, source: &mut S, _size: u64) -> Result<()> {
-        copy(source, self)
-    }
-
-    fn zeros(&mut self, n: u64) -> Result<()> {
-        zeros(self, n)
-    }
-}
-
-/// Writes headers alone, to nowhere, and passes over data: for what is lost.
-struct Nowhere {
-    headers: Writer<io::Sink>,
-    data_left: u64,
-}
-
-impl Output for Nowhere {
-    fn start(&mut self, member: &MemberHeader<'_>) -> Result<()> {
-        self.data_left = if has_no_data(member.typeflag) { 0 } else { member.size };
-        self.headers.start(&MemberHeader { size: 0, records: member.records.clone(), ..*member })
-    }
-
-    fn data_left(&self) -> u64 {
-        self.data_left
-    }
-
-    fn copy<S: StreamSource>(&mut self, source: &mut S, size: u64) -> Result<()> {
-        self.zeros(size)?;
-        source.pass_over()
-    }
-
-    fn zeros(&mut self, n: u64) -> Result<()> {
-        self.data_left = self.data_left.saturating_sub(n);
-        Ok(())
-    }
-}
+/// Streams that the dialect has no record for.
+const WITHOUT_RECORD: [StreamId; 4] =
+    [StreamId::LINK, StreamId::PROPERTY_DATA, StreamId::OBJECT_ID, StreamId::TXFS_DATA];
 
 /// What the dialect would lose of an entry whose streams are known: those that writing it would report, up to what the
 /// dialect refuses, which is the last one then.
@@ -89,7 +36,7 @@ pub fn losses(entry: &LayerEntry, limits: &Limits) -> Vec<Loss> {
         EntryKind::Whiteout => Ok(()),
         EntryKind::HardLink => time_losses(&entry.basic_info, &entry.name, &mut losses),
         EntryKind::File | EntryKind::Directory | EntryKind::Symlink | EntryKind::Junction | EntryKind::Reparse => {
-            let mut tar = Nowhere { headers: Writer::new(io::sink()), data_left: 0 };
+            let mut tar = Nowhere::new();
             let (name, size) = (&entry.name, Some(entry.size()));
             let mut encoder = Encoder { tar: &mut tar, losses: &mut losses, limits, name, entry, size };
             EntryStreams::headers(entry).and_then(|mut source| encoder.write(&mut source))
@@ -203,38 +150,23 @@ impl<T: Output> Encoder<'_, T> {
                     source.pass_over()?;
                 }
                 StreamId::SECURITY_DATA => {
-                    self.limits.check(Limit::SecurityDescriptor, header.size)?;
-                    let sd = source.body(header.size)?;
-                    if has_sd || sd.is_empty() {
-                        self.losses.note(self.name, LossKind::SecurityDescriptor)?;
-                    }
+                    let sd = self.body(source, &header, Limit::SecurityDescriptor)?;
+                    self.security_descriptor(&header, &sd, facts, has_sd)?;
                     has_sd = true;
-                    // BackupRead sets this bit on every security stream: it says nothing that the id does not.
-                    self.attributes(&header, stream_attributes::CONTAINS_SECURITY)?;
-                    facts.set_security_descriptor(&sd);
                 }
                 StreamId::REPARSE_DATA => {
-                    self.limits.check(Limit::ReparsePoint, header.size)?;
-                    let raw = source.body(header.size)?;
+                    let raw = self.body(source, &header, Limit::ReparsePoint)?;
                     self.attributes(&header, 0)?;
                     self.reparse(raw, facts)?;
                 }
                 StreamId::EA_DATA => {
-                    self.limits.check(Limit::ExtendedAttributes, header.size)?;
-                    let bytes = source.body(header.size)?;
+                    let bytes = self.body(source, &header, Limit::ExtendedAttributes)?;
                     self.attributes(&header, 0)?;
-                    if has_ea {
-                        self.losses.add(self.name, LossKind::EaStreams, "two EA streams become one")?;
-                    }
                     self.extended_attributes(&bytes, facts, has_ea)?;
                     has_ea = true;
                 }
                 StreamId::ALTERNATE_DATA if twice => source.pass_over()?,
-                StreamId::ALTERNATE_DATA
-                | StreamId::LINK
-                | StreamId::PROPERTY_DATA
-                | StreamId::OBJECT_ID
-                | StreamId::TXFS_DATA => {
+                id if id == StreamId::ALTERNATE_DATA || WITHOUT_RECORD.contains(&id) => {
                     self.dropped(&header)?;
                     source.pass_over()?;
                 }
@@ -336,11 +268,7 @@ impl<T: Output> Encoder<'_, T> {
                     }
                     source.pass_over()?;
                 }
-                StreamId::EA_DATA
-                | StreamId::LINK
-                | StreamId::PROPERTY_DATA
-                | StreamId::OBJECT_ID
-                | StreamId::TXFS_DATA => {
+                id if id == StreamId::EA_DATA || WITHOUT_RECORD.contains(&id) => {
                     if !twice {
                         self.dropped(&header)?;
                     }
@@ -349,6 +277,22 @@ impl<T: Output> Encoder<'_, T> {
                 id => return Err(Error::refused(Rule::StreamOrder, format!("{id} after the data"))),
             }
         }
+        Ok(())
+    }
+
+    /// The body of a stream that goes into the header.
+    fn body<S: StreamSource>(&self, source: &mut S, header: &StreamHeader, limit: Limit) -> Result<Vec<u8>> {
+        self.limits.check(limit, header.size)?;
+        source.body(header.size)
+    }
+
+    fn security_descriptor(&mut self, header: &StreamHeader, sd: &[u8], facts: &mut Facts, again: bool) -> Result<()> {
+        if again || sd.is_empty() {
+            self.losses.note(self.name, LossKind::SecurityDescriptor)?;
+        }
+        // BackupRead sets this bit on every security stream: it says nothing that the id does not.
+        self.attributes(header, stream_attributes::CONTAINS_SECURITY)?;
+        facts.set_security_descriptor(sd);
         Ok(())
     }
 
@@ -376,6 +320,9 @@ impl<T: Output> Encoder<'_, T> {
     }
 
     fn extended_attributes(&mut self, bytes: &[u8], facts: &mut Facts, again: bool) -> Result<()> {
+        if again {
+            self.losses.add(self.name, LossKind::EaStreams, "two EA streams become one")?;
+        }
         let list = ea::decode(bytes)?;
         if list.is_empty() {
             self.losses.note(self.name, LossKind::EaStreams)?;

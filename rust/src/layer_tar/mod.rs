@@ -17,6 +17,7 @@ mod framing;
 mod go_winio;
 pub mod keys;
 mod lossless;
+mod output;
 mod place;
 mod plan;
 mod random;

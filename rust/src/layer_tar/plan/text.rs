@@ -107,14 +107,7 @@ impl PlanText<'_> {
         let is_block = header.id == StreamId::SPARSE_BLOCK;
         let number = |text: &str| text.parse::<u64>().ok().filter(|&n| i64::try_from(n).is_ok()).ok_or_else(wrong);
         let body = match (*word, rest) {
-            ("sd", []) => Body::Inline(entry.security_descriptor.clone().ok_or_else(wrong)?),
-            // Without a record of its own, the list is the one that its attributes make.
-            ("ea", []) => match (ea_data, entry.extended_attributes.as_slice()) {
-                (Some(bytes), _) => Body::Inline(bytes.to_vec()),
-                (None, []) => return Err(wrong()),
-                (None, list) => Body::Inline(ea::encode(list)?),
-            },
-            ("reparse", []) => Body::Inline(entry.reparse_point.clone().ok_or_else(wrong)?),
+            ("sd" | "ea" | "reparse", []) => Body::Inline(record(word, entry, ea_data)?.ok_or_else(wrong)?),
             ("inline", [offset, data]) => {
                 header.sparse_offset = if is_block { Some(offset.parse().map_err(|_| wrong())?) } else { None };
                 Body::Inline(BASE64.decode(data).map_err(|_| wrong())?)
@@ -142,6 +135,18 @@ impl PlanText<'_> {
         }
         Ok(PlannedStream { header, body })
     }
+}
+
+/// The body that a record of the tar holds, by the word for it.
+fn record(word: &str, entry: &LayerEntry, ea_data: Option<&[u8]>) -> Result<Option<Vec<u8>>> {
+    Ok(match (word, ea_data) {
+        ("sd", _) => entry.security_descriptor.clone(),
+        ("reparse", _) => entry.reparse_point.clone(),
+        (_, Some(bytes)) => Some(bytes.to_vec()),
+        (_, None) if entry.extended_attributes.is_empty() => None,
+        // Without a record of its own, the list is the one that its attributes make.
+        (_, None) => Some(ea::encode(&entry.extended_attributes)?),
+    })
 }
 
 impl LayerEntry {
